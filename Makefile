@@ -1,0 +1,111 @@
+# drover. `make` builds, `make check` tests everything, `make demo` shows it, `make help` lists the rest.
+# Paths are relative throughout, so a checkout may lie below a folder with spaces in its name.
+
+VERSION  := 0.1.0
+BUILD    ?= build
+VARIANT  ?= release
+CC       ?= cc
+KEEPER_CC ?= musl-gcc
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+SECONDS_ ?= $(or $(SECONDS),60)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
+	-Wformat=2 -Wpointer-arith -Wundef -Wwrite-strings -Wno-format-nonliteral
+OPT_release := -O2 -g -fno-plt -D_FORTIFY_SOURCE=2
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_debug   := -O0 -g
+LD_release  := -Wl,--as-needed -Wl,-z,relro,-z,now -pie
+LD_asan     := -fsanitize=address,undefined
+LD_debug    :=
+WERROR   ?=
+CFLAGS_  := -std=gnu11 -I. -D_GNU_SOURCE -DDROVER_VERSION='"$(VERSION)"' $(WARN) $(WERROR) -fstack-protector-strong \
+	-fPIE $(OPT_$(VARIANT)) $(CFLAGS)
+LDLIBS_  := -levent -levent_pthreads -ljansson -lconfuse -lcares -lpcre2-8 -lm -lpthread -ldl
+
+O        := $(BUILD)/$(VARIANT)
+LAYERS   := base discovery sched agent daemon
+# keeper_main.c is the other executable; main.c has main().
+SRC      := $(filter-out agent/keeper_main.c daemon/main.c,$(foreach l,$(LAYERS),$(sort $(wildcard $(l)/*.c))))
+OBJ      := $(SRC:%.c=$(O)/%.o)
+# Listed from the top layer down, so that a call that goes up the layers fails at link time.
+LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a $(O)/libbase.a
+TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
+UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
+
+.PHONY: all help check demo unit sim bench fuzz format install clean deps
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/drover $(BUILD)/drover-keeper ## build both executables into build/
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+$(BUILD)/drover: $(O)/drover
+	@cp -f $< $@
+$(BUILD)/drover-keeper: $(O)/drover-keeper
+	@cp -f $< $@
+
+$(O)/drover: $(O)/daemon/main.o $(LIBS)
+	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+
+# The keeper is paid for once for each running task: static, small, against libc alone.
+$(O)/drover-keeper: agent/keeper_main.c agent/keeper_proto.h
+	@mkdir -p $(@D)
+	$(KEEPER_CC) -std=gnu11 -I. -D_GNU_SOURCE -Os -g -static $(WARN) $(WERROR) -o $@ $<
+
+define layer
+$(O)/lib$(1).a: $(patsubst %.c,$(O)/%.o,$(filter $(1)/%,$(SRC)))
+	@rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_) -MMD -MP -c -o $@ $<
+
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(TESTLIB) $(LIBS)
+	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_)
+
+unit: $(UNIT) all ## build and run the unit tests (VARIANT=asan for the sanitizers)
+	@scripts/run-unit "$(O)" $(UNIT)
+
+$(O)/sim: $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c))) $(LIBS)
+	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+
+sim: $(O)/sim ## the simulated cluster: make sim SECONDS=60 SEED=1
+	$(O)/sim --seconds $(SECONDS_) $(if $(SEED),--seed $(SEED))
+
+$(O)/bench-%: $(O)/tests/bench/%.o $(LIBS)
+	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+
+bench: all $(patsubst tests/bench/%.c,$(O)/bench-%,$(sort $(wildcard tests/bench/*.c))) ## print the table of figures
+	@BUILD="$(BUILD)" O="$(O)" tests/bench/run
+
+fuzz: ## libFuzzer on everything strangers can send: make fuzz SECONDS=60
+	@BUILD="$(BUILD)" scripts/fuzz $(SECONDS_)
+
+check: ## install what tests need, build with sanitizers, run everything
+	@BUILD="$(BUILD)" scripts/check
+
+demo: ## install what is missing, build, run the example job on a one-machine cluster
+	@BUILD="$(BUILD)" scripts/demo
+
+deps: ## install the packages that building needs
+	@scripts/install-deps build
+
+format: ## bring the sources into form
+	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard tests/*/*.c tests/*/*.h)
+
+install: all ## install below DESTDIR and PREFIX
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/libexec/drover" \
+		"$(DESTDIR)$(PREFIX)/share/doc/drover"
+	install -m 755 $(BUILD)/drover "$(DESTDIR)$(PREFIX)/bin/drover"
+	install -m 755 $(BUILD)/drover-keeper "$(DESTDIR)$(PREFIX)/libexec/drover/drover-keeper"
+	strip "$(DESTDIR)$(PREFIX)/bin/drover" "$(DESTDIR)$(PREFIX)/libexec/drover/drover-keeper"
+	install -m 644 README.md LICENSE etc/*.nomad etc/drover.conf "$(DESTDIR)$(PREFIX)/share/doc/drover/"
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

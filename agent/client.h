@@ -1,0 +1,61 @@
+/*
+ * client: the client role as one object: registers the node, heartbeats, pulls its work, runs allocations, pushes
+ * what it observes. Lives on the libevent loop of the process.
+ */
+#ifndef AGENT_CLIENT_H
+#define AGENT_CLIENT_H
+
+#include "agent/link.h"
+
+struct event_base;
+
+struct client_config {
+	const char *region, *datacenter, *name, *node_class, *node_pool;
+	const char *data_dir;   /* <data_dir>/client; absolute */
+	const char *alloc_dir;  /* <data_dir>/alloc unless configured */
+	const char *http_addr;  /* advertised, "host:port" */
+	const char *bind_ip;    /* address that tasks' ports are on */
+	struct strmap meta;
+	struct strmap drivers_enabled; /* "raw_exec" -> "true" / "false" */
+	struct strmap options;
+	struct amount_override { int64_t cpu, memory_mb, disk_mb; } total, reserved;
+	const char *reserved_ports;
+	const char *network_interface;
+	int64_t min_dynamic_port, max_dynamic_port;
+	int64_t max_kill_timeout;
+	int64_t gc_interval, gc_max_allocs;
+	double gc_disk_usage_threshold, gc_inode_usage_threshold; /* percent */
+	int64_t gc_max_age; /* of ended allocations; 0 = no limit by age */
+	const char *cgroup_parent;
+};
+
+struct client;
+
+int client_start(struct event_base *base, const struct client_config *c, struct server_link *link,
+    struct client **out, struct err *e);
+/* Stops watching; tasks go on. */
+void client_stop(struct client *c);
+const char *client_node_id(const struct client *c);
+const struct node *client_node(const struct client *c);
+
+/* What the HTTP layer asks (all answers in the caller's arena or buffer; -ENOENT: unknown allocation or task). */
+int client_alloc_stats(struct client *c, const char *alloc_id, struct buf *json, struct err *e);
+void client_host_stats(struct client *c, struct buf *json);
+int client_alloc_restart(struct client *c, const char *alloc_id, const char *task, bool all_tasks, struct err *e);
+int client_alloc_signal(struct client *c, const char *alloc_id, const char *task, const char *signal, struct err *e);
+int client_alloc_gc(struct client *c, const char *alloc_id, struct err *e);
+void client_gc_all(struct client *c);
+/* Folder of an allocation that this client has; for agent/files.h. */
+int client_alloc_dir(struct client *c, const char *alloc_id, char **path, struct err *e);
+/* state of a task for log following: whether it still runs */
+bool client_task_live(struct client *c, const char *alloc_id, const char *task);
+
+struct client_stats {
+	uint64_t allocs, running, started, failed;
+	int64_t last_heartbeat, heartbeat_ttl; /* Unix ns; ns */
+	const char *server;                    /* who answered last, or NULL */
+	const char *waiting_for;               /* sentence while not joined, else NULL */
+};
+void client_stats(const struct client *c, struct client_stats *out);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * cmd: the command table. One entry holds everything about a command: words, aliases, flags, usage, help, function.
+ * `drover help`, the man page and the completion are made from it, and tests check it against the docs.
+ */
+#ifndef DAEMON_CMD_H
+#define DAEMON_CMD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/model.h"
+
+enum flag_kind { CMD_BOOL, CMD_STR, CMD_INT, CMD_DUR, CMD_LIST /* repeatable */ };
+struct cmd_flag {
+	const char *name; /* without dash */
+	enum flag_kind kind;
+	const char *arg;  /* "<duration>", NULL for CMD_BOOL */
+	const char *help;
+};
+
+struct cmd_args {
+	const struct cmd *cmd;
+	const char **pos; /* positional arguments */
+	int n_pos;
+	struct map *flags; /* name -> struct strs, use the getters */
+	struct arena *arena;
+};
+bool arg_bool(const struct cmd_args *a, const char *flag);                      /* false when not given */
+const char *arg_str(const struct cmd_args *a, const char *flag, const char *unset);
+int64_t arg_int(const struct cmd_args *a, const char *flag, int64_t unset);     /* CMD_INT and CMD_DUR (ns) */
+const struct strs *arg_list(const struct cmd_args *a, const char *flag);        /* never NULL */
+bool arg_given(const struct cmd_args *a, const char *flag);
+
+enum cmd_bits {
+	CMD_CLIENT = 1, /* takes the global client flags (-address, -namespace, ...) */
+	CMD_JSON = 2,   /* takes -json and -t */
+	CMD_HIDDEN = 4,
+};
+struct cmd {
+	const char *words;    /* "job status" */
+	const char *aliases;  /* "old-spelling,other", or NULL */
+	const char *usage;    /* "[options] <job>" */
+	const char *synopsis; /* one line for lists of commands */
+	const char *help;     /* paragraphs */
+	const struct cmd_flag *flags; /* ended by name NULL */
+	int min_pos, max_pos;         /* max -1 = any number */
+	unsigned bits;
+	int (*run)(struct cmd_args *a); /* exit code */
+};
+
+/* Each daemon/cmd_*.c exports its commands as such a table, ended by words NULL; daemon/cmd.c lists the tables. */
+extern const struct cmd cmds_job[], cmds_alloc[], cmds_node[], cmds_eval[], cmds_server[], cmds_system[], cmds_agent[];
+/* Finds the command, parses flags, runs it. Go-style flags: -f v, -f=v, --f; flags before positionals. */
+int cmd_main(int argc, char **argv);
+
+#endif

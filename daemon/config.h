@@ -1,0 +1,62 @@
+/*
+ * config: the agent's configuration: defaults, then files (libConfuse, in order, *.conf of a folder in lexical order),
+ * then command-line flags. One option table holds name, type, default, range and help; the sample configuration and the
+ * man page are checked against it.
+ */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/model.h"
+
+struct config {
+	struct arena *arena; /* owns every string here */
+	const char *region, *datacenter, *name, *data_dir, *bind_addr;
+	enum log_level log_level;
+	bool log_json, dev, leave_on_interrupt, leave_on_terminate;
+	int http_port;
+	const char *advertise_http; /* "host:port" */
+	struct {
+		bool enabled;
+		int bootstrap_expect;
+		const char *journal; /* "file", "memory", "consul" */
+		int64_t heartbeat_grace, min_heartbeat_ttl, failover_heartbeat_ttl;
+		double max_heartbeats_per_second;
+		int64_t node_gc_threshold, job_gc_interval, job_gc_threshold, eval_gc_threshold,
+		    batch_eval_gc_threshold, deployment_gc_threshold;
+		int64_t job_max_priority, job_default_priority, job_max_count, max_pending_evals;
+	} server;
+	struct {
+		bool enabled;
+		struct strs servers;
+		const char *node_class, *node_pool, *alloc_dir, *state_dir, *network_interface, *reserved_ports,
+		    *cgroup_parent;
+		struct strmap meta, options;
+		int64_t cpu_total_compute, memory_total_mb, disk_total_mb;
+		int64_t reserved_cpu, reserved_memory, reserved_disk;
+		int64_t min_dynamic_port, max_dynamic_port, max_kill_timeout;
+		int64_t gc_interval, gc_max_allocs, gc_max_age;
+		double gc_disk_usage_threshold, gc_inode_usage_threshold;
+	} client;
+	struct {
+		const char *address, *dns, *token, *token_file, *server_service_name, *client_service_name;
+		bool configured, auto_advertise, server_auto_join, client_auto_join;
+	} consul;
+	struct {
+		int64_t http_max_conns_per_client, http_max_connections, max_body, header_timeout, idle_timeout;
+	} limits;
+	struct strmap drivers_enabled; /* plugin "raw_exec" { config { enabled = true } } */
+	bool prometheus_metrics;
+};
+
+struct config *config_new(void); /* defaults */
+void config_free(struct config *c);
+/* Reads a file or a folder; errors name file and line. */
+int config_read(struct config *c, const char *path, struct err *e);
+/* Fills in what follows from the rest (name, advertise, -dev) and checks it. */
+int config_finish(struct config *c, struct err *e);
+/* Option names with type, default and help, one a line: for the docs check. */
+void config_list(struct buf *out);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * daemon: the running agent: configuration, the loop, the server role (core and journal), the client role, the HTTP
+ * server, and the watch that wakes held requests. One thread owns all of it; a journal thread runs commits.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include "agent/client.h"
+#include "daemon/config.h"
+#include "daemon/httpd.h"
+#include "sched/core.h"
+
+struct event_base;
+struct server;  /* daemon/server.h: the core on the loop */
+struct watch;   /* daemon/watch.h: who waits for what */
+struct fetcher; /* discovery/fetch.h */
+
+struct daemon {
+	struct event_base *base;
+	struct config *config;
+	struct httpd *httpd;
+	struct server *server;   /* NULL without the role */
+	struct client *client;   /* NULL without the role */
+	struct server_link *link;
+	struct fetcher *fetcher;
+	int64_t started_at;
+};
+
+/* Runs until a signal; returns the exit code. */
+int daemon_run(struct config *c);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * httpd: the HTTP server of the agent: evhttp, one route table, limits. The only file that touches evhttp: a held
+ * request (blocking query, stream) can vanish with its peer, and the close callback here is where that ends.
+ *
+ * A handler gets a `struct call`, and either answers at once (call_json, call_error, ...) or holds it. Every answer
+ * may be tied to a journal index: it leaves when that index is committed (call_set_rest).
+ */
+#ifndef DAEMON_HTTPD_H
+#define DAEMON_HTTPD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/model.h"
+
+struct event_base;
+struct httpd;
+struct call;
+struct daemon; /* daemon/daemon.h: the process: config, roles, httpd, watch */
+
+typedef void call_fn(struct call *c);
+enum route_bits {
+	ROUTE_GET = 1,
+	ROUTE_PUT = 2, /* PUT and POST alike */
+	ROUTE_DELETE = 4,
+	ROUTE_BLOCKING = 8, /* understands index and wait */
+	ROUTE_SERVER = 16,  /* needs the server role (else 501), reads need a leader */
+	ROUTE_CLIENT = 32,  /* concerns one client: passed on to the node that has the allocation */
+	ROUTE_PUT_ONLY = 64,
+};
+struct route {
+	unsigned bits;
+	const char *pattern; /* "/v1/job/:id/allocations": a `:name` takes the segment, `:id*` everything up to a
+	                      * known suffix (job ids may hold slashes) */
+	call_fn *get, *put, *del;
+	const char *help; /* one line, for the generated API page */
+};
+/* Each daemon/api_*.c exports a table ended by pattern NULL. */
+extern const struct route routes_jobs[], routes_nodes[], routes_allocs[], routes_evals[], routes_agent[],
+    routes_client[], routes_system[], routes_internal[];
+
+/* ---- what a handler may ask ---- */
+struct daemon *call_daemon(const struct call *c);
+struct arena *call_arena(const struct call *c); /* freed with the call */
+const char *call_method(const struct call *c);
+const char *call_param(const struct call *c, const char *name); /* path parameter, decoded; NULL when absent */
+const char *call_query(const struct call *c, const char *name); /* query parameter, decoded; NULL when absent */
+bool call_query_bool(const struct call *c, const char *name);   /* present without value counts as true */
+const char *call_namespace(const struct call *c);               /* "default", or "*" */
+const char *call_header(const struct call *c, const char *name);
+const void *call_body(const struct call *c, size_t *n);
+/* Decodes the JSON body by table; answers 400 with the sentence itself and returns negative on failure. */
+int call_decode(struct call *c, const struct type *t, void *obj);
+
+/* ---- answers: exactly one per call ---- */
+struct buf *call_out(struct call *c); /* the body, JSON being written */
+int call_indent(const struct call *c); /* 4 with ?pretty, else 0 */
+void call_json(struct call *c, int status); /* sends call_out */
+void call_text(struct call *c, int status, const char *text);
+void call_error(struct call *c, int status, const char *fmt, ...) PRINTF(3, 4); /* plain text, as Nomad */
+void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, else 500 */
+void call_set_header(struct call *c, const char *name, const char *value);
+void call_set_index(struct call *c, uint64_t index); /* X-Nomad-Index */
+void call_set_rest(struct call *c, uint64_t index);  /* wait for this commit before the answer leaves */
+
+/* ---- streams (logs, monitor, events) ---- */
+/* Starts a chunked answer. on_close is called once when the peer is gone or call_stream_end was called; after it
+ * the call must not be used. */
+void call_stream_begin(struct call *c, int status, const char *content_type, void (*on_close)(void *), void *arg);
+/* Queues a piece; returns false when more than the bound (1 MiB) is queued: pause until on_drain. */
+bool call_stream_put(struct call *c, const void *p, size_t n);
+void call_stream_on_drain(struct call *c, void (*on_drain)(void *), void *arg);
+void call_stream_end(struct call *c);
+
+struct httpd_config {
+	const char *bind_addr;
+	int port; /* 0 = any, see httpd_port */
+	size_t max_header, max_body; /* bytes */
+	int64_t header_timeout, idle_timeout; /* ns: a request must have arrived whole; a connection may idle */
+	int max_connections, max_per_client;
+};
+int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,
+    struct err *e);
+int httpd_port(const struct httpd *h);
+void httpd_stop(struct httpd *h);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * core: the brain of the server role as one object: state, journal, broker, timers. It is pure: time comes in
+ * with each call, ids are derived from a seed that is journaled, and nothing happens between calls. The daemon and
+ * the simulator drive it in the same way:
+ *
+ *   requests come in         core_job_register(), core_node_heartbeat(), ...   (append entries, change the state)
+ *   scheduling               while (core_step(core, now)) ...                  one evaluation per call
+ *   timers                   core_tick(core, now) at core_next_deadline(core)
+ *   end of the turn          if (core_commit_begin(core)) { core_commit_run() on any thread; core_commit_end() }
+ *   replies go out           each one that rests on index i waits until core_committed(core) >= i
+ *
+ * Every request returns 0 or a negative errno with a sentence. -ENOSPC: the journal has no room; nothing changed.
+ */
+#ifndef SCHED_CORE_H
+#define SCHED_CORE_H
+
+#include "sched/journal.h"
+#include "sched/state.h"
+
+struct core_config { /* durations in ns; zero means the default in brackets */
+	int64_t heartbeat_grace;           /* [10s] */
+	int64_t min_heartbeat_ttl;         /* [10s] */
+	double max_heartbeats_per_second;  /* [50] */
+	int64_t failover_heartbeat_ttl;    /* after a start, before the first heartbeat of a node [5m] */
+	int64_t node_gc_threshold;         /* [24h] */
+	int64_t job_gc_interval;           /* [5m] */
+	int64_t job_gc_threshold;          /* [4h] */
+	int64_t eval_gc_threshold;         /* [1h] */
+	int64_t batch_eval_gc_threshold;   /* [24h] */
+	int64_t deployment_gc_threshold;   /* [1h] */
+	int64_t job_max_priority;          /* [100] */
+	int64_t job_default_priority;      /* [50] */
+	int64_t job_max_count;             /* allocations of one job [50000] */
+	int64_t max_pending_evals;         /* registrations beyond are refused: queue full [1000000] */
+	const char *region;                /* ["global"] */
+	uint64_t seed;                     /* of derived ids; the daemon gives a random one */
+};
+
+struct core;
+
+/* Replays the journal. Takes ownership of neither. */
+int core_open(const struct core_config *c, struct journal *j, int64_t now, struct core **out, struct err *e);
+void core_close(struct core *core);
+struct state *core_state(struct core *core); /* read only for callers */
+
+/* ---- driving ---- */
+bool core_step(struct core *core, int64_t now); /* true: there is more to do at this instant */
+void core_tick(struct core *core, int64_t now);
+int64_t core_next_deadline(const struct core *core); /* NEVER when nothing is timed */
+bool core_commit_begin(struct core *core);
+int core_commit_run(struct core *core, struct err *e); /* any thread */
+void core_commit_end(struct core *core);
+uint64_t core_committed(const struct core *core);
+/* Writes a snapshot when the log has grown enough; cheap when it has not. */
+int core_maybe_snapshot(struct core *core, struct err *e);
+
+/* ---- requests. `out` structs are filled on success only. ---- */
+struct core_eval_reply {
+	struct uuid eval; /* nil when none was made (periodic, parameterized) */
+	uint64_t eval_create_index, job_modify_index, index;
+	const char *warnings; /* "" or text, valid until the next call */
+};
+struct core_register_request {
+	const struct job *job; /* as given; canonicalized and validated here (sched/admit.h) */
+	const struct job_submission *submission; /* may be NULL */
+	bool enforce_index;
+	uint64_t job_modify_index; /* with enforce_index: 0 = must not exist */
+	bool preserve_counts;
+	int64_t eval_priority; /* 0 = the job's */
+};
+int core_job_register(struct core *core, const struct core_register_request *req, int64_t now,
+    struct core_eval_reply *out, struct err *e);
+int core_job_deregister(struct core *core, const char *ns, const char *id, bool purge, int64_t eval_priority,
+    int64_t now, struct core_eval_reply *out, struct err *e);
+int core_job_evaluate(struct core *core, const char *ns, const char *id, bool force_reschedule, int64_t now,
+    struct core_eval_reply *out, struct err *e);
+int core_job_revert(struct core *core, const char *ns, const char *id, uint64_t version, int64_t enforce_prior,
+    int64_t now, struct core_eval_reply *out, struct err *e);
+int core_job_stable(struct core *core, const char *ns, const char *id, uint64_t version, bool stable, int64_t now,
+    uint64_t *index, struct err *e);
+
+struct core_plan_reply { /* `job plan`: nothing is changed */
+	struct plan_annotations *annotations;
+	struct objmap failed_tg_allocs; /* struct alloc_metric */
+	struct job_diff *diff;          /* NULL unless asked for */
+	uint64_t job_modify_index, index;
+	const char *warnings;
+};
+int core_job_plan(struct core *core, struct arena *a, const struct job *job, bool diff, int64_t now,
+    struct core_plan_reply *out, struct err *e);
+
+struct core_node_reply {
+	int64_t heartbeat_ttl;
+	uint64_t index;
+};
+/* Registers or re-registers; checks the secret when the id is known (-EPERM on another). */
+int core_node_register(struct core *core, const struct node *node, int64_t now, struct core_node_reply *out,
+    struct err *e);
+/* -ENOENT: register again. */
+int core_node_heartbeat(struct core *core, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e);
+int core_node_eligibility(struct core *core, struct uuid id, bool eligible, int64_t now, uint64_t *index, struct err *e);
+int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
+    uint64_t *index, struct err *e);
+int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
+    uint64_t *index, struct err *e);
+/* What a node should run, for its blocking read. Everything when since == 0, else what changed after it. */
+void core_node_work(struct core *core, struct arena *a, struct uuid id, uint64_t since, struct node_work *out);
+
+int core_allocs_update(struct core *core, struct uuid node, const struct alloc_updates *u, int64_t now,
+    uint64_t *index, struct err *e);
+int core_alloc_stop(struct core *core, struct uuid alloc, bool no_shutdown_delay, int64_t now,
+    struct core_eval_reply *out, struct err *e);
+
+int core_scheduler_config(struct core *core, const struct scheduler_config *c, int64_t now, uint64_t *index,
+    struct err *e);
+int core_gc(struct core *core, int64_t now, uint64_t *index, struct err *e); /* system gc: thresholds zero */
+
+/* Why something waits, always current. NULL when nothing does. (sched/why.h) */
+struct wait_reason *core_why(struct core *core, struct arena *a, const struct job_entry *job, const char *group);
+
+struct core_stats { /* for metrics and agent-info */
+	uint64_t evals_ready, evals_blocked, evals_waiting, evals_done, placements, plans, plan_failures;
+	uint64_t journal_entries, journal_bytes, snapshots;
+	uint64_t heartbeats_active;
+};
+void core_stats(const struct core *core, struct core_stats *out);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * journal: where entries become durable. A journal is a const struct of functions with three
+ * implementations: memory (sched/journal_memory.c), file (sched/journal_file.c) and, over Consul's KV,
+ * consul. Entries are opaque bytes here; what they mean is sched/entry.h.
+ *
+ * Order of life: open -> replay -> { append... commit_begin commit_run commit_end }... -> close.
+ *
+ *   append        takes an entry into the batch that gathers. It reserves room first, so that it can refuse
+ *                 with -ENOSPC before anything changed; what was accepted will not fail for lack of room.
+ *   commit_begin  closes the gathering batch; false when it is empty or a commit is still running.
+ *   commit_run    writes and syncs that batch. The only function that may block, and the only one that may
+ *                 be called from another thread. An error here (EIO) is final: the caller stops the process,
+ *                 because after a failed sync nobody knows what the disk holds.
+ *   commit_end    returns the index up to which everything is now durable.
+ *
+ * File format, version 1, all integers little-endian:
+ *   folder   <data_dir>/server/journal/: segment-<first index, 16 hex>.log, snapshot-<index, 16 hex>.snap
+ *   segment  header: "DRVRLOG1", u32 format version, u32 feature level, 16 bytes cluster id, u64 first index,
+ *            u32 crc32c of the above; then frames; then zeros up to the preallocated end.
+ *   frame    u32 length (of the payload), u32 crc32c (of index + payload), u64 index, payload. Indexes are
+ *            consecutive. Length 0 ends the segment.
+ *   snapshot header as a segment's with "DRVRSNP1" and the index it stands for; frames whose payloads are
+ *            entries that rebuild the state; a last frame with the count of frames. Temp file, fsync, rename,
+ *            fsync of the folder.
+ *   A torn tail (a frame of the newest segment that is cut short or fails its sum, with no valid frame after
+ *   it) is cut and reported. A bad frame with valid ones after it is damage: replay refuses and names file,
+ *   offset and index.
+ */
+#ifndef SCHED_JOURNAL_H
+#define SCHED_JOURNAL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/uuid.h"
+
+struct journal;
+
+/* Called for each entry in order, first those of the newest snapshot (index 0), then the log's. A negative
+ * return stops the replay and becomes its result. */
+typedef int journal_entry_fn(void *arg, uint64_t index, const void *p, size_t n, struct err *e);
+
+struct journal_ops {
+	const char *name; /* "memory", "file", "consul" */
+	int (*replay)(struct journal *j, journal_entry_fn *fn, void *arg, struct err *e);
+	int (*append)(struct journal *j, uint64_t index, const void *p, size_t n, struct err *e);
+	bool (*commit_begin)(struct journal *j);
+	int (*commit_run)(struct journal *j, struct err *e);
+	uint64_t (*commit_end)(struct journal *j);
+	/* Replaces everything up to index by a snapshot. write is called on the caller's thread and hands every
+	 * entry of the snapshot to put. */
+	int (*snapshot)(struct journal *j, uint64_t index,
+	    void (*write)(void *arg, void (*put)(void *put_arg, const void *p, size_t n), void *put_arg),
+	    void *arg, struct err *e);
+	uint64_t (*log_bytes)(const struct journal *j); /* since the last snapshot */
+	void (*close)(struct journal *j);
+};
+
+struct journal {
+	const struct journal_ops *ops;
+};
+
+struct journal *journal_memory_new(void);
+
+struct journal_file_config {
+	const char *dir;       /* created 0700 when missing */
+	uint64_t segment_size; /* bytes preallocated at a time; 0 = 64 MiB */
+	struct uuid cluster_id; /* written into new files; a folder of another cluster is refused */
+	bool sync;             /* false only in benchmarks that say so */
+};
+/* Opens and locks the folder. A second process is refused with a sentence that names the holder. */
+int journal_file_open(const struct journal_file_config *c, struct journal **out, struct err *e);
+
+struct journal_report { /* of journal_file_verify */
+	uint64_t segments, snapshots, entries, bytes, first_index, last_index;
+	uint64_t torn_bytes; /* cut at the next start */
+	char *damage;        /* owned; NULL = none, else file, offset and index of the first bad frame */
+};
+int journal_file_verify(const char *dir, struct journal_report *out, struct err *e); /* reads only */
+
+#endif
