@@ -5,6 +5,7 @@
 #define BASE_CODEC_H
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/model.h"
 
 struct json_t;
@@ -29,8 +30,6 @@ int codec_from_text(const struct type *t, void *obj, const char *text, size_t n,
 /* Streams JSON; indent 0 = compact, 4 = as `pretty` prints. Keys in ascending order. */
 void codec_to_json(
     struct buf *b, const struct type *t, const void *obj, enum codec_mode mode, int indent, int depth);
-/* One JSON string literal, escaped as Go does (with \u003c, \u003e and \u0026). */
-void json_put_string(struct buf *b, const char *s, size_t n);
 
 /*
  * The binary form: for each set field its number (position in its STRUCT of model.def), a wire kind and

@@ -33,5 +33,6 @@ bool wire_end(const struct wire *w); /* all read and not bad */
 
 /* CRC-32C (Castagnoli), as used by the journal frames; hardware when the machine has it. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+uint32_t crc32c_soft(uint32_t crc, const void *p, size_t n); /* the same by table, on any machine */
 
 #endif

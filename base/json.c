@@ -1,0 +1,183 @@
+/* json: writers of JSON text. Holds no state. */
+#include "base/json.h"
+
+#include <math.h>
+
+/* What a byte needs: 0 nothing, 1 an escape, 2 a look at the UTF-8 sequence that it begins. */
+static uint8_t need(uint8_t c)
+{
+	if (c >= 0x80)
+		return 2;
+	return c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
+}
+
+/* Length of the valid UTF-8 sequence at s, 0 when there is none. */
+static size_t utf8_len(const uint8_t *s, size_t n)
+{
+	size_t len = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+	if (!len || len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates and what lies past U+10FFFF. */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+static void put_escape(struct buf *b, uint8_t c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char out[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+	switch (c) {
+	case '"':
+	case '\\':
+		buf_put(b, (char[]){'\\', (char)c}, 2);
+		break;
+	case '\n':
+		buf_put(b, "\\n", 2);
+		break;
+	case '\r':
+		buf_put(b, "\\r", 2);
+		break;
+	case '\t':
+		buf_put(b, "\\t", 2);
+		break;
+	default:
+		buf_put(b, out, sizeof(out));
+	}
+}
+
+void json_put_string(struct buf *b, const char *s, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)s;
+	size_t from = 0, i = 0;
+
+	buf_putc(b, '"');
+	while (i < n) {
+		uint8_t what = need(p[i]);
+		size_t len;
+
+		if (!what) {
+			i++;
+			continue;
+		}
+		len = what == 2 ? utf8_len(p + i, n - i) : 0;
+		/* U+2028 and U+2029 end a line in JavaScript; Go escapes them. */
+		if (len && !(len == 3 && memcmp(p + i, "\xe2\x80", 2) == 0 &&
+			       (p[i + 2] == 0xa8 || p[i + 2] == 0xa9))) {
+			i += len;
+			continue;
+		}
+		if (i > from)
+			buf_put(b, s + from, i - from);
+		if (len)
+			buf_puts(b, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
+		else if (what == 2)
+			buf_puts(b, "\\ufffd");
+		else
+			put_escape(b, p[i]);
+		i += len ? len : 1;
+		from = i;
+	}
+	if (n > from)
+		buf_put(b, s + from, n - from);
+	buf_putc(b, '"');
+}
+
+void json_put_str(struct buf *b, const char *s)
+{
+	json_put_string(b, s, s ? strlen(s) : 0);
+}
+
+void json_put_int(struct buf *b, int64_t v)
+{
+	uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	char out[24], *p = out + sizeof(out);
+
+	do
+		*--p = (char)('0' + u % 10);
+	while (u /= 10);
+	if (v < 0)
+		*--p = '-';
+	buf_put(b, p, (size_t)(out + sizeof(out) - p));
+}
+
+void json_put_double(struct buf *b, double v)
+{
+	char out[64];
+	double size = fabs(v);
+
+	/* JSON has no words for these. */
+	if (!isfinite(v)) {
+		buf_puts(b, "null");
+		return;
+	}
+	if (v == rint(v) && size < 1e15) {
+		json_put_int(b, (int64_t)v);
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(out, sizeof(out), "%.*g", digits, v);
+		if (strtod(out, NULL) == v)
+			break;
+	}
+	char *exp = strchr(out, 'e');
+	/* Go switches to exponents below 1e-6 and from 1e21 on; printf does below 1e-4 and at 1e15. */
+	if (exp && size >= 1e-6 && size < 1e21) {
+		int places = (int)(exp - out) - (strchr(out, '.') ? 2 : 1) - (v < 0);
+
+		snprintf(out, sizeof(out), "%.*f", size < 1 ? places - atoi(exp + 1) : 0, v);
+	} else if (exp && exp[2] == '0') {
+		memmove(exp + 2, exp + 3, strlen(exp + 3) + 1);
+	}
+	buf_puts(b, out);
+}
+
+void json_put_bool(struct buf *b, bool v)
+{
+	buf_put(b, v ? "true" : "false", v ? 4 : 5);
+}
+
+void json_put_break(struct buf *b, int indent, int depth)
+{
+	size_t n;
+	char *to;
+
+	if (!indent)
+		return;
+	n = (size_t)indent * (size_t)depth;
+	to = b->full ? NULL : buf_room(b, n + 1);
+	if (!to)
+		return;
+	to[0] = '\n';
+	memset(to + 1, ' ', n);
+	to[n + 1] = 0;
+	b->len += n + 1;
+}
+
+void json_put_sep(struct buf *b, bool *first, int indent, int depth)
+{
+	if (!*first)
+		buf_putc(b, ',');
+	*first = false;
+	json_put_break(b, indent, depth);
+}
+
+void json_put_key(struct buf *b, const char *key, bool *first, int indent, int depth)
+{
+	json_put_sep(b, first, indent, depth);
+	json_put_str(b, key);
+	buf_put(b, ": ", indent ? 2 : 1);
+}
+
+void json_put_end(struct buf *b, char bracket, bool empty, int indent, int depth)
+{
+	if (!empty)
+		json_put_break(b, indent, depth);
+	buf_putc(b, bracket);
+}
