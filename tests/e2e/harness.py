@@ -1,0 +1,246 @@
+"""End-to-end tests: real agents, real processes, real files, real sockets, all on loopback and in temporary folders.
+
+Each test_*.py holds functions named test_<sentence>(cluster). `run` calls each with a fresh Cluster and ends what it
+started, by process id. Nothing is retried and nothing is skipped; waiting is polling for a condition with a deadline.
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUT = os.environ.get("O") or os.path.join(ROOT, "build", "release")
+DROVER = os.path.join(OUT, "drover")
+KEEPER = os.path.join(OUT, "drover-keeper")
+DEADLINE = 30.0  # seconds; a generous bound for slow machines, never a measure
+
+
+class Failed(AssertionError):
+    pass
+
+
+def check(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def eventually(what, condition, deadline=DEADLINE):
+    """Polls until condition() is true and returns its value; fails with the sentence `what`."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed("did not happen within %g s: %s" % (deadline, what))
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def index(self):
+        return int(self.headers.get("X-Nomad-Index", "0"))
+
+
+class Agent:
+    """One `drover agent` process with its own folder and port."""
+
+    def __init__(self, cluster, name, server=True, client=True, config="", servers=(), env=None, datacenter="dc1",
+                 user=None):
+        self.cluster, self.name = cluster, name
+        self.dir = os.path.join(cluster.dir, name)
+        os.makedirs(self.dir, exist_ok=True)
+        self.data = os.path.join(self.dir, "data")
+        self.port = free_port()
+        self.log = os.path.join(self.dir, "agent.log")
+        self.env = dict(os.environ, DROVER_KEEPER=KEEPER, **(env or {}))
+        self.process = None
+        self.user = user
+        self.conf = os.path.join(self.dir, "drover.conf")
+        lines = ['name = "%s"' % name, 'datacenter = "%s"' % datacenter, 'data_dir = "%s"' % self.data,
+                 'bind_addr = "127.0.0.1"', 'log_level = "DEBUG"', 'ports { http = %d }' % self.port]
+        if server:
+            lines.append('server { enabled = true  journal = "file"  %s }' % cluster.server_options)
+        if client:
+            lines.append('client { enabled = true  %s %s }' % (
+                "servers = {%s}" % ", ".join('"%s"' % s for s in servers) if servers else "", cluster.client_options))
+            lines.append('plugin "raw_exec" { config { enabled = true } }')
+        with open(self.conf, "w") as f:
+            f.write("\n".join(lines) + "\n" + config + "\n")
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.port
+
+    @property
+    def url(self):
+        return "http://" + self.address
+
+    def start(self, wait=True):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([DROVER, "agent", "-config", self.conf], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, env=self.env, start_new_session=True)
+        if wait:
+            eventually("agent %s answers" % self.name, self.alive)
+        return self
+
+    def alive(self):
+        if self.process.poll() is not None:
+            raise Failed("agent %s ended with %s:\n%s" % (self.name, self.process.returncode, self.tail()))
+        try:
+            return self.get("/v1/agent/health").status == 200
+        except OSError:
+            return False
+
+    def tail(self, lines=30):
+        with open(self.log, errors="replace") as f:
+            return "".join(f.readlines()[-lines:])
+
+    def kill(self, sig=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(sig)
+            self.process.wait(DEADLINE)
+
+    def request(self, method, path, body=None, timeout=60, headers=None):
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        req = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
+        try:
+            with urllib.request.urlopen(req, timeout=timeout) as r:
+                return Answer(r.status, r.headers, r.read())
+        except urllib.error.HTTPError as e:
+            with e:
+                return Answer(e.code, e.headers, e.read())
+
+    def get(self, path, **kw):
+        return self.request("GET", path, **kw)
+
+    def put(self, path, body=None, **kw):
+        return self.request("PUT", path, body if body is not None else {}, **kw)
+
+    def delete(self, path, **kw):
+        return self.request("DELETE", path, **kw)
+
+    def cli(self, *args, expect=0, input=None, env=None, cwd=None, timeout=90):
+        """Runs a command against this agent; returns (stdout, stderr). expect None = any exit code."""
+        r = subprocess.run([DROVER, *args], capture_output=True, text=True, input=input, timeout=timeout, cwd=cwd,
+                           errors="replace", env=dict(self.env, DROVER_ADDR=self.url, **(env or {})))
+        if expect is not None and r.returncode != expect:
+            raise Failed("drover %s: exit %d, expected %d\n%s%s" % (" ".join(args), r.returncode, expect, r.stdout,
+                                                                    r.stderr))
+        return r.stdout, r.stderr
+
+    # ---- jobs ----
+    def register(self, job):
+        a = self.put("/v1/jobs", {"Job": job})
+        check(a.status == 200, "registering %s: %d %s" % (job["ID"], a.status, a.text))
+        return a.json()
+
+    def allocs(self, job):
+        return self.get("/v1/job/%s/allocations" % urllib.parse.quote(job, safe="")).json() or []
+
+    def alloc(self, alloc_id):
+        return self.get("/v1/allocation/" + alloc_id).json()
+
+    def wait_status(self, job, *states, count=None):
+        """All allocations of the job (count of them) have one of these client states; returns them."""
+        def done():
+            allocs = self.allocs(job)
+            ok = [a for a in allocs if a["ClientStatus"] in states]
+            return allocs if len(ok) == len(allocs) and allocs and (count is None or len(ok) == count) else None
+        try:
+            return eventually("job %s has %s allocations %s" % (job, count or "all", "/".join(states)), done)
+        except Failed as e:
+            raise Failed("%s; they are %s\n%s" % (e, [(a["ClientStatus"], a["TaskStates"]) for a in self.allocs(job)],
+                                                  self.tail())) from None
+
+    def logs(self, alloc_id, task, kind="stdout"):
+        return self.get("/v1/client/fs/logs/%s?task=%s&type=%s&plain=true" % (alloc_id, task, kind)).text
+
+    def pid_file(self, job, name="pid"):
+        """Content of <task>/local/<name> of the job's first allocation."""
+        a = self.allocs(job)[0]
+        return self.get("/v1/client/fs/cat/%s?path=main/local/%s" % (a["ID"], name)).text.strip()
+
+
+def shell_job(job_id, script, kind="batch", count=1, **group):
+    """A job of one group `g` with one raw_exec task `main` that runs the shell script."""
+    env = group.pop("env", None)
+    task = {"Name": "main", "Driver": "raw_exec", "Config": {"command": "/bin/sh", "args": ["-c", script]},
+            "Resources": group.pop("resources", {"CPU": 20, "MemoryMB": 16}), "Env": env}
+    task.update(group.pop("task", {}))
+    g = {"Name": "g", "Count": count, "Tasks": [task], "EphemeralDisk": {"SizeMB": 150}}
+    g.update(group)
+    return {"ID": job_id, "Name": job_id, "Type": kind, "Datacenters": ["dc1"], "TaskGroups": [g]}
+
+
+def process_alive(pid):
+    try:
+        with open("/proc/%d/stat" % int(pid)) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Cluster:
+    def __init__(self, name):
+        self.dir = tempfile.mkdtemp(prefix="drover-e2e-")
+        self.name = name
+        self.agents = []
+        self.server_options = ""
+        self.client_options = ""
+
+    def agent(self, name="one", **kw):
+        a = Agent(self, name, **kw)
+        self.agents.append(a)
+        return a
+
+    def one(self, **kw):
+        """A started one-machine cluster whose node is ready."""
+        a = self.agent(**kw).start()
+        eventually("the node is ready", lambda: [n for n in a.get("/v1/nodes").json() or [] if n["Status"] == "ready"])
+        return a
+
+    def close(self):
+        for a in self.agents:
+            a.kill()
+        self.kill_tasks()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def kill_tasks(self):
+        """Ends the keepers and tasks that these agents left: found by the pids in their records."""
+        for a in self.agents:
+            for folder, _, files in os.walk(os.path.join(a.data, "client")):
+                for kind in ("task", "keeper"):
+                    if kind not in files:
+                        continue
+                    try:
+                        with open(os.path.join(folder, kind)) as f:
+                            pid, start = f.read().split()[:2]
+                        with open("/proc/%s/stat" % pid) as f:
+                            if f.read().rsplit(")", 1)[1].split()[19] == start:
+                                os.kill(int(pid), signal.SIGKILL)
+                    except (OSError, ValueError):
+                        continue
