@@ -128,6 +128,7 @@ def test_damage_in_the_middle_is_refused_and_verify_names_the_place(cluster):
 
 def test_a_full_disk_refuses_writes_and_the_server_goes_on_when_there_is_room(cluster):
     import subprocess
+    cluster.server_options = "journal_segment_size = 262144"
     a = cluster.agent()
     os.makedirs(a.data, mode=0o700)
     journal = os.path.join(a.data, "server")
@@ -135,7 +136,6 @@ def test_a_full_disk_refuses_writes_and_the_server_goes_on_when_there_is_room(cl
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "drover-e2e", journal]).returncode:
         raise Failed("this test needs the right to mount a tmpfs (run it as root)")
     try:
-        a.env["DROVER_JOURNAL_SEGMENT"] = str(256 * 1024)
         a.start()
         acked, refused = [], None
         for n in range(3000):
