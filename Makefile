@@ -56,7 +56,7 @@ $(O)/drover-keeper: agent/keeper_main.c agent/keeper_proto.h
 
 define layer
 $(O)/lib$(1).a: $(patsubst %.c,$(O)/%.o,$(filter $(1)/%,$(SRC)))
-	@rm -f $$@ && ar rcs $$@ $$^
+	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
 
