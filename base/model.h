@@ -15,9 +15,11 @@
 #include "base/arena.h"
 #include "base/value.h"
 
+/* Lists and maps. cap is what the setters below have room for; 0 is always safe in one that is built
+ * by hand. A list that is copied by value shares its items: only one of the two may be pushed to. */
 struct strs {
 	const char **v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct bytes {
 	const void *p;
@@ -25,14 +27,14 @@ struct bytes {
 };
 struct objs {
 	void **v; /* pointers to the struct that the table names */
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct strmap_item {
 	const char *key, *value;
 };
 struct strmap { /* ascending byte order of keys, no duplicates */
 	struct strmap_item *v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct objmap_item {
 	const char *key;
@@ -40,7 +42,7 @@ struct objmap_item {
 };
 struct objmap { /* ascending byte order of keys, no duplicates */
 	struct objmap_item *v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct intmap_item {
 	const char *key;
@@ -48,7 +50,7 @@ struct intmap_item {
 };
 struct intmap {
 	struct intmap_item *v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct dblmap_item {
 	const char *key;
@@ -56,7 +58,7 @@ struct dblmap_item {
 };
 struct dblmap {
 	struct dblmap_item *v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 struct hdrmap_item {
 	const char *key;
@@ -64,7 +66,7 @@ struct hdrmap_item {
 };
 struct hdrmap {
 	struct hdrmap_item *v;
-	uint32_t n;
+	uint32_t n, cap;
 };
 
 /* The structs. */
@@ -154,7 +156,9 @@ enum field_flag { /* see base/model.def */
 struct type;
 struct field {
 	const char *json;
+	const char *key; /* the text `,"name":` of compact JSON */
 	const char *hcl; /* NULL: not an attribute or block of the job language */
+	uint16_t key_len;
 	uint16_t offset;
 	uint8_t kind;  /* enum field_kind */
 	uint8_t flags; /* enum field_flag */
@@ -167,6 +171,7 @@ struct type {
 	uint16_t size;
 	uint16_t n;
 	const struct field *fields;
+	const uint8_t *by_name; /* numbers of the fields in ascending order of their JSON names */
 };
 
 /* type_job, type_task_group, ... */
@@ -182,6 +187,9 @@ struct type {
 extern const struct type *const model_types[];
 const struct type *model_type(const char *api_name); /* NULL when there is none */
 const struct field *model_field(const struct type *t, const char *json_name);
+
+/* Whether field f of obj is set: by its bit, or because a list, map or object is there. */
+bool model_is_set(const struct type *t, const struct field *f, const void *obj);
 
 /* MODEL_NEW(arena, job): a zeroed object. */
 #define MODEL_NEW(a, c) ((struct c *)arena_alloc((a), sizeof(struct c)))
@@ -201,6 +209,8 @@ void objmap_set(struct arena *a, struct objmap *m, const char *key, void *value)
 int64_t intmap_get(const struct intmap *m, const char *key); /* 0 when absent */
 void intmap_set(struct arena *a, struct intmap *m, const char *key, int64_t value);
 void dblmap_set(struct arena *a, struct dblmap *m, const char *key, double value);
+const struct strs *hdrmap_get(const struct hdrmap *m, const char *key); /* NULL when absent */
+void hdrmap_set(struct arena *a, struct hdrmap *m, const char *key, struct strs value);
 
 /* Small lookups that everybody needs. NULL when absent. */
 struct task_group *job_group(const struct job *j, const char *name);
