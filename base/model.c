@@ -133,12 +133,6 @@ const struct field *model_field(const struct type *t, const char *json_name)
 	return NULL;
 }
 
-/* What every list and map begins with. */
-struct any_list {
-	void *v;
-	uint32_t n, cap;
-} __attribute__((may_alias));
-
 bool model_is_set(const struct type *t, const struct field *f, const void *obj)
 {
 	const void *p = (const char *)obj + f->offset;

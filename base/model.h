@@ -69,6 +69,12 @@ struct hdrmap {
 	uint32_t n, cap;
 };
 
+/* What every one of them begins with, and what the items of every map begin with. */
+struct any_list {
+	void *v;
+	uint32_t n, cap;
+} __attribute__((may_alias));
+
 /* The structs. */
 #define MODEL_C_BOOL(name, ref)   bool name;
 #define MODEL_C_INT(name, ref)    int64_t name;
