@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/model.h"
+#include "daemon/watch.h"
+#include "sched/core.h"
 
 struct event_base;
 struct httpd;
@@ -40,6 +42,9 @@ extern const struct route routes_jobs[], routes_nodes[], routes_allocs[], routes
 
 /* ---- what a handler may ask ---- */
 struct daemon *call_daemon(const struct call *c);
+struct core *call_core(const struct call *c);   /* of ROUTE_SERVER routes never NULL */
+struct state *call_state(const struct call *c); /* read only; the same */
+int64_t call_now(const struct call *c);         /* wall clock when this run of the handler began */
 struct arena *call_arena(const struct call *c); /* freed with the call */
 const char *call_method(const struct call *c);
 const char *call_param(const struct call *c, const char *name); /* path parameter, decoded; NULL when absent */
@@ -51,6 +56,17 @@ const void *call_body(const struct call *c, size_t *n);
 /* Decodes the JSON body by table; answers 400 with the sentence itself and returns negative on failure. */
 int call_decode(struct call *c, const struct type *t, void *obj);
 
+/*
+ * Blocking queries, for ROUTE_BLOCKING routes. Called before anything is written, with what the answer shows and the
+ * index that this thing has now: sets X-Nomad-Index, and when the caller asked to wait and nothing is newer, holds
+ * the call and returns true: the handler returns at once and is run again from its start when the thing changed or
+ * the time is up. A handler that reads the state without blocking just answers.
+ *
+ *	if (call_block(c, watch_job(WATCH_JOB, ns, id), j ? j->modify_index : table_index))
+ *		return;
+ */
+bool call_block(struct call *c, struct watch_key key, uint64_t index);
+
 /* ---- answers: exactly one per call ---- */
 struct buf *call_out(struct call *c); /* the body, JSON being written */
 int call_indent(const struct call *c); /* 4 with ?pretty, else 0 */
@@ -60,7 +76,9 @@ void call_error(struct call *c, int status, const char *fmt, ...) PRINTF(3, 4); 
 void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, else 500 */
 void call_set_header(struct call *c, const char *name, const char *value);
 void call_set_index(struct call *c, uint64_t index); /* X-Nomad-Index */
-void call_set_rest(struct call *c, uint64_t index);  /* wait for this commit before the answer leaves */
+/* Waits for this commit before the answer leaves. Answers of ROUTE_SERVER routes rest by themselves on everything
+ * that was applied when they were given, so handlers there need not call it. */
+void call_set_rest(struct call *c, uint64_t index);
 
 /* ---- streams (logs, monitor, events) ---- */
 /* Starts a chunked answer. on_close is called once when the peer is gone or call_stream_end was called; after it
