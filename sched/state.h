@@ -73,8 +73,11 @@ struct job_version {
 	struct job_entry *job;
 	uint32_t version;
 	uint32_t refs;           /* allocations + membership in job_entry.versions */
+	uint32_t mark;           /* scratch of the snapshot writer */
 	uint64_t modify_index;   /* JobModifyIndex of this version */
 	int64_t submit_time;
+	struct job_submission *submission;  /* NULL when none was given */
+	struct group_summary **summaries;   /* of each group, in job->summary */
 	bool stable;
 };
 
@@ -82,20 +85,26 @@ struct group_summary { /* JobSummary counters, kept up to date by state_apply */
 	uint32_t queued, starting, running, failed, complete, lost, unknown;
 };
 
+/* A purged job keeps its entry, with `purged` and `stop` set, while allocations or evaluations refer to it, so that they
+ * can be stopped and shown; state_job() does not find it, state_job_any() does. */
 struct job_entry {
+	struct arena *arena; /* ns, id, summary */
 	const char *ns, *id;
 	struct job_version *current;
 	struct job_version *versions[8]; /* newest first, [0] == current; JOB_VERSIONS_KEPT used */
 	uint32_t n_versions;
 	enum job_type type;
 	enum job_status status;
-	bool stop;
+	bool stop;      /* of the current version, or purged */
+	bool purged;
+	bool evaluated; /* some evaluation ended: a job with nothing left is dead, not pending */
 	uint64_t create_index, modify_index;
-	struct link allocs; /* struct alloc.by_job */
-	struct link evals;  /* struct eval_entry.by_job */
+	struct link allocs; /* struct alloc.by_job, oldest first */
+	struct link evals;  /* struct eval_entry.by_job, oldest first */
 	uint32_t n_allocs, n_live; /* n_live: allocations that are not terminal (see alloc_is_terminal) */
+	uint32_t n_open_evals;     /* pending or blocked */
 	struct objmap summary;     /* group name -> struct group_summary */
-	struct map *submission;    /* version -> struct job_submission, NULL when none was kept */
+	uint64_t summary_index;    /* last change of the summary */
 	struct eval_entry *blocked; /* the one blocked evaluation, or NULL */
 };
 #define JOB_VERSIONS_KEPT 6
@@ -109,13 +118,25 @@ struct node_entry {
 	bool eligible, draining;
 	uint32_t class_id;   /* of spec->computed_class, interned in state */
 	struct amount total; /* resources less what is reserved */
-	struct amount used;  /* sum of the asks of allocations that are not terminal */
+	struct amount used;  /* sum of the asks of allocations that hold (see alloc_holds) */
 	struct port_set *ports; /* taken ports: reserved by the node and of live allocations (sched/fit.h) */
 	struct link allocs;  /* struct alloc.by_node */
-	uint32_t n_live;
+	uint32_t n_allocs, n_live; /* n_live: allocations that hold */
 	uint64_t create_index, modify_index, alloc_index; /* alloc_index: last change of what is desired */
 	int64_t status_since;
-	struct heap_item deadline; /* of the heartbeat; not journaled, owned by sched/nodes */
+	struct node_gone *gone;    /* deleted allocations for the client to forget, newest last; a bounded courtesy, in no
+	                            * snapshot: a client that misses one drops the folder by age */
+	uint32_t n_gone;
+	/* Not journaled: */
+	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes */
+	bool freed;                /* on state.freed */
+	struct node_entry *freed_next;
+};
+#define NODE_GONE_KEPT   64
+#define NODE_EVENTS_KEPT 10
+struct node_gone {
+	uint64_t index;
+	struct uuid alloc;
 };
 
 /* Rare details of an allocation, allocated when the first one is known. */
@@ -135,9 +156,10 @@ struct metric_ref { /* one placement metric shared by the allocations of one gro
 	struct arena *arena;
 	struct alloc_metric *metric;
 	uint32_t refs;
+	uint32_t mark; /* scratch of the snapshot writer */
 };
 
-struct alloc {
+struct alloc { /* from a slab; id first, as sched/uuid_table.h wants it in every entry */
 	struct uuid id, eval;
 	struct job_version *version;
 	struct node_entry *node;     /* NULL once the node is forgotten */
@@ -158,9 +180,13 @@ struct eval_entry {
 	struct arena *arena;
 	struct eval *spec; /* complete; replaced as a whole on update */
 	enum eval_status status;
+	struct job_entry *job; /* never NULL */
 	struct link by_job;
 	uint64_t create_index, modify_index;
-	struct heap_item timer; /* wait_until or broker position; owned by sched/broker, not journaled */
+	/* Not journaled, owned by sched/broker: */
+	struct heap_item timer; /* position among the ready ones, or the instant to wait for */
+	struct link queue;      /* among the blocked ones */
+	uint8_t place;          /* enum broker_place */
 };
 
 struct deployment_entry {
@@ -189,22 +215,37 @@ struct uuid_table; /* sched/uuid_table.h: open addressing from struct uuid to po
 struct state {
 	uint64_t index;                   /* of the last applied entry */
 	uint64_t table_index[TABLE_COUNT];
-	struct map jobs;                  /* "namespace\x1fid" -> struct job_entry */
+	struct map jobs;                  /* "namespace\x1fid" -> struct job_entry, purged ones included */
 	struct uuid_table *nodes_by_id, *allocs, *evals, *deployments;
 	struct node_entry **nodes;        /* dense by slot; NULL = free slot */
 	uint32_t n_nodes, cap_nodes;      /* slots in use up to cap_nodes */
 	struct map classes;               /* computed class -> id + 1 */
 	struct scheduler_config *config;  /* never NULL */
-	struct uuid cluster_id;
-	state_watch_fn *watch;            /* may be NULL */
+	struct arena *config_arena;
+	struct uuid cluster_id;           /* nil before the first entry */
+	struct uuid seed;                 /* of derived ids */
+	state_watch_fn *watch;            /* the daemon's; may be NULL */
 	void *watch_arg;
+	state_watch_fn *observe;          /* the core's (broker, nodes), called before watch; may be NULL */
+	void *observe_arg;
+	struct node_entry *freed;         /* nodes whose capacity grew, for the broker to take; not part of the state */
+	struct alloc_slab *slab;
+	struct link *free_allocs;         /* unused places in the slabs, chained by by_job.next */
+	struct restore *restore;          /* while a snapshot is read (sched/snapshot.h) */
 };
 
 struct state *state_new(void);
 void state_free(struct state *s);
 
+/* The only thing that changes the state. p is an entry as sched/entry.h writes it; index is the next one, or 0 for the
+ * entries of a snapshot, which come first. Everything read is checked: -EBADMSG with a sentence when the entry cannot
+ * be (after which the state is good for nothing but state_free). */
+int state_apply(struct state *s, uint64_t index, const void *p, size_t n, struct err *e);
+
 /* Look-ups; NULL when absent. */
 struct job_entry *state_job(const struct state *s, const char *ns, const char *id);
+struct job_entry *state_job_any(const struct state *s, const char *ns, const char *id); /* purged ones too */
+struct job_version *job_find_version(const struct job_entry *j, uint64_t version); /* of the versions kept */
 struct node_entry *state_node(const struct state *s, struct uuid id);
 struct alloc *state_alloc(const struct state *s, struct uuid id);
 struct eval_entry *state_eval(const struct state *s, struct uuid id);
@@ -216,6 +257,27 @@ void state_each_job(const struct state *s, bool (*fn)(void *arg, struct job_entr
 void state_each_node(const struct state *s, bool (*fn)(void *arg, struct node_entry *), void *arg);
 void state_each_alloc(const struct state *s, bool (*fn)(void *arg, struct alloc *), void *arg);
 void state_each_eval(const struct state *s, bool (*fn)(void *arg, struct eval_entry *), void *arg);
+
+/* Those whose id begins with the prefix (1 to 36 characters of the text form), ascending by id, at most max; -EINVAL when
+ * it is not a prefix of an id, else the count. */
+int state_prefix_nodes(const struct state *s, const char *prefix, struct node_entry **out, uint32_t max);
+int state_prefix_allocs(const struct state *s, const char *prefix, struct alloc **out, uint32_t max);
+int state_prefix_evals(const struct state *s, const char *prefix, struct eval_entry **out, uint32_t max);
+uint32_t state_count_allocs(const struct state *s);
+uint32_t state_count_evals(const struct state *s);
+
+/* for (LINK_EACH(&job->allocs, struct alloc, by_job, a)) */
+#define LINK_EACH(head, type_, member, var)                                                                    \
+	type_ *var = CONTAINER_OF((head)->next, type_, member);                                                \
+	&var->member != (head);                                                                                \
+	var = CONTAINER_OF(var->member.next, type_, member)
+void link_init(struct link *l);                       /* an empty head, or an item in no list */
+void link_append(struct link *head, struct link *l);  /* at the end */
+void link_remove(struct link *l);                     /* and leaves it as an item in no list; fine when it is in none */
+static inline bool link_empty(const struct link *l)
+{
+	return l->next == l;
+}
 
 /* Terminal: stopped or evicted by desire, or complete, failed or lost by observation. */
 bool alloc_is_terminal(const struct alloc *a);
