@@ -502,9 +502,6 @@ static void put_unset(const struct printer *pr, const struct field *f)
 	case FIELD_TIME:
 		buf_putc(pr->b, '0');
 		break;
-	case FIELD_STAMP:
-		put_stamp(pr->b, 0);
-		break;
 	case FIELD_STR:
 		buf_put(pr->b, "\"\"", 2);
 		break;
