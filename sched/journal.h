@@ -59,7 +59,12 @@ struct journal {
 	const struct journal_ops *ops;
 };
 
+/* Keeps what it is given, a snapshot and the entries after it. It outlives core_close, so that a test can open it again. */
 struct journal *journal_memory_new(void);
+/* As after a power cut: what was appended and not committed is gone. */
+void journal_memory_crash(struct journal *j);
+/* Refuses (-ENOSPC) what would take the entries beyond so many bytes; 0 = no limit. */
+void journal_memory_set_limit(struct journal *j, uint64_t bytes);
 
 struct journal_file_config {
 	const char *dir;       /* created 0700 when missing */
