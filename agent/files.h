@@ -35,7 +35,7 @@ struct file_stream_event {
 	enum file_stream_what what;
 	const void *p; /* DATA */
 	size_t n;
-	int64_t offset;    /* of p in `file` */
+	int64_t offset;    /* in `file`, after p: where a reader would go on */
 	const char *file;  /* relative path */
 	const char *error; /* ERROR */
 };
