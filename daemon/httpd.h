@@ -50,6 +50,10 @@ const char *call_method(const struct call *c);
 const char *call_param(const struct call *c, const char *name); /* path parameter, decoded; NULL when absent */
 const char *call_query(const struct call *c, const char *name); /* query parameter, decoded; NULL when absent */
 bool call_query_bool(const struct call *c, const char *name);   /* present without value counts as true */
+/* A boolean that must be one: unset gives `unset`; another word answers 400 and returns negative. */
+int call_query_flag(struct call *c, const char *name, bool unset, bool *out);
+/* Every value of a parameter that may be repeated; returns how many of at most max. */
+uint32_t call_query_all(const struct call *c, const char *name, const char **out, uint32_t max);
 const char *call_namespace(const struct call *c);               /* "default", or "*" */
 const char *call_header(const struct call *c, const char *name);
 const void *call_body(const struct call *c, size_t *n);
@@ -72,6 +76,8 @@ struct buf *call_out(struct call *c); /* the body, JSON being written */
 int call_indent(const struct call *c); /* 4 with ?pretty, else 0 */
 void call_json(struct call *c, int status); /* sends call_out */
 void call_text(struct call *c, int status, const char *text);
+void call_none(struct call *c, int status); /* no body */
+void call_body_as(struct call *c, int status, const char *content_type); /* sends call_out as that */
 void call_error(struct call *c, int status, const char *fmt, ...) PRINTF(3, 4); /* plain text, as Nomad */
 void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, else 500 */
 void call_set_header(struct call *c, const char *name, const char *value);
