@@ -32,6 +32,7 @@ struct fetch_request {
 	const struct fetch_tls *tls;
 	/* Streaming answers: called with each piece as it comes, the answer's body then stays empty. */
 	void (*on_data)(void *arg, const void *p, size_t n);
+	void *on_data_arg; /* of fetch_now; fetch_start gives its own arg */
 };
 
 struct fetch_answer {
