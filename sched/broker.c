@@ -2,7 +2,7 @@
 
 #include "sched/fit.h"
 
-#define ASKED_PER_STEP 2048
+#define QUESTIONS_PER_STEP 4096 /* node by node, of the blocked ones */
 
 void broker_init(struct broker *b)
 {
@@ -18,7 +18,7 @@ void broker_release(struct broker *b)
 	heap_free(&b->ready);
 	heap_free(&b->waiting);
 	free(b->dirty);
-	free(b->next_dirty);
+	free(b->next);
 }
 
 static int level_of(const struct eval_entry *e)
@@ -79,25 +79,22 @@ void broker_delay(struct broker *b, struct eval_entry *e, int64_t until)
 	heap_set(&b->waiting, &e->timer, until);
 }
 
-static void push(struct uuid **v, uint32_t *n, uint32_t *cap, struct uuid id)
-{
-	if (*n == *cap) {
-		*cap = *cap ? *cap * 2 : 16;
-		*v = xrealloc(*v, *cap, sizeof(**v));
-	}
-	(*v)[(*n)++] = id;
-}
-
 void broker_take_freed(struct broker *b, struct state *s)
 {
 	while (s->freed) {
 		struct node_entry *n = s->freed;
 		s->freed = n->freed_next;
 		n->freed_next = NULL;
-		n->freed = false;
-		if (!b->n_blocked || b->n_next_dirty > 2 * s->n_nodes)
+		if (!b->n_blocked) {
+			n->freed = n->renewed = false;
 			continue;
-		push(&b->next_dirty, &b->n_next_dirty, &b->cap_next_dirty, n->id);
+		}
+		/* `freed` stays set until the pass begins, so that a node is listed once. */
+		if (b->n_next == b->cap_next) {
+			b->cap_next = b->cap_next ? b->cap_next * 2 : 16;
+			b->next = xrealloc(b->next, b->cap_next, sizeof(*b->next));
+		}
+		b->next[b->n_next++] = (struct broker_dirty){.node = n->id};
 	}
 }
 
@@ -106,11 +103,27 @@ static bool node_is_open(const struct node_entry *n)
 	return n && n->status == NODE_READY && n->eligible && !n->draining;
 }
 
-/* Would this group now fit on one of the dirty nodes? Constraints are left to the plan. */
-static bool group_may_fit(const struct broker *b, const struct state *s, const struct group_ask *ask)
+/* Nothing that ends elsewhere helps a group that every node's properties rule out; distinct_* rules look at allocations. */
+static bool needs_new_node(const struct alloc_metric *m)
 {
+	if (m->nodes_exhausted)
+		return false;
+	for (uint32_t i = 0; i < m->constraint_filtered.n; i++)
+		if (strstr(m->constraint_filtered.v[i].key, "distinct"))
+			return false;
+	return m->nodes_filtered > 0;
+}
+
+/* Would this group now fit on one of the dirty nodes? Constraints are left to the plan. */
+static bool group_may_fit(const struct broker *b, const struct state *s, const struct group_ask *ask,
+    const struct alloc_metric *m, int *budget)
+{
+	bool only_new = needs_new_node(m);
 	for (uint32_t i = 0; i < b->n_dirty; i++) {
-		const struct node_entry *n = state_node(s, b->dirty[i]);
+		if (only_new && !b->dirty[i].renewed)
+			continue;
+		const struct node_entry *n = state_node(s, b->dirty[i].node);
+		--*budget;
 		if (node_is_open(n) &&
 		    fit_check(n, ask, (struct amount){0}, NULL, NULL, 0, NULL).dimension == FIT_OK)
 			return true;
@@ -118,31 +131,39 @@ static bool group_may_fit(const struct broker *b, const struct state *s, const s
 	return false;
 }
 
-static bool may_fit(const struct broker *b, const struct state *s, const struct eval_entry *e)
+static bool may_fit(const struct broker *b, const struct state *s, const struct eval_entry *e, int *budget)
 {
 	const struct job_version *v = e->job->current;
-	if (!e->spec->failed_tg_allocs.n || !v)
+	--*budget;
+	if (!e->spec->failed_tg_allocs.n || !v || v->job->type == JOB_SYSTEM || v->job->type == JOB_SYSBATCH)
 		return true; /* blocked for another reason: any change may help */
 	for (uint32_t i = 0; i < e->spec->failed_tg_allocs.n; i++)
 		for (uint32_t g = 0; g < v->spec->task_groups.n; g++)
 			if (str_eq(((struct task_group *)v->spec->task_groups.v[g])->name,
 				e->spec->failed_tg_allocs.v[i].key) &&
-			    group_may_fit(b, s, &v->asks[g]))
+			    group_may_fit(b, s, &v->asks[g], e->spec->failed_tg_allocs.v[i].value, budget))
 				return true;
 	return false;
 }
 
 /* The pass is over: all that are blocked are before the next one. */
-static void begin_pass(struct broker *b)
+static void begin_pass(struct broker *b, const struct state *s)
 {
-	struct uuid *v = b->dirty;
+	struct broker_dirty *v = b->dirty;
 	uint32_t cap = b->cap_dirty;
-	b->dirty = b->next_dirty;
-	b->n_dirty = b->n_next_dirty;
-	b->cap_dirty = b->cap_next_dirty;
-	b->next_dirty = v;
-	b->n_next_dirty = 0;
-	b->cap_next_dirty = cap;
+	b->dirty = b->next;
+	b->n_dirty = b->n_next;
+	b->cap_dirty = b->cap_next;
+	b->next = v;
+	b->n_next = 0;
+	b->cap_next = cap;
+	for (uint32_t i = 0; i < b->n_dirty; i++) {
+		struct node_entry *n = state_node(s, b->dirty[i].node);
+		if (!n)
+			continue;
+		b->dirty[i].renewed = n->renewed;
+		n->freed = n->renewed = false;
+	}
 	for (int i = 0; i < BROKER_PRIORITIES; i++) {
 		struct link *from = &b->done[i], *to = &b->todo[i];
 		if (link_empty(from))
@@ -157,24 +178,24 @@ static void begin_pass(struct broker *b)
 
 static struct eval_entry *next_blocked(struct broker *b, const struct state *s, bool *more)
 {
-	int budget = ASKED_PER_STEP;
-	if (!b->n_dirty && b->n_next_dirty)
-		begin_pass(b);
+	int budget = QUESTIONS_PER_STEP;
+	if (!b->n_dirty && b->n_next)
+		begin_pass(b, s);
 	for (int level = BROKER_PRIORITIES - 1; b->n_dirty && level >= 0; level--) {
 		while (!link_empty(&b->todo[level])) {
-			if (!budget--) {
+			if (budget <= 0) {
 				*more = true;
 				return NULL;
 			}
 			struct eval_entry *e = CONTAINER_OF(b->todo[level].next, struct eval_entry, queue);
 			link_remove(&e->queue);
 			link_append(&b->done[level], &e->queue);
-			if (may_fit(b, s, e))
+			if (may_fit(b, s, e, &budget))
 				return e;
 		}
 	}
 	b->n_dirty = 0;
-	*more |= b->n_next_dirty > 0;
+	*more |= b->n_next > 0;
 	return NULL;
 }
 
@@ -193,7 +214,7 @@ struct eval_entry *broker_next(struct broker *b, const struct state *s, int64_t 
 	/* Turn and turn about, so that neither a stream of new evaluations nor a crowd of blocked ones starves the other. */
 	b->blocked_turn = !b->blocked_turn;
 	struct eval_entry *blocked = !ready || b->blocked_turn ? next_blocked(b, s, more) : NULL;
-	*more |= b->n_dirty > 0 || b->n_next_dirty > 0;
+	*more |= (b->n_dirty > 0 || b->n_next > 0) && b->n_blocked;
 	return blocked ? blocked : ready;
 }
 

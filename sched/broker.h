@@ -16,6 +16,11 @@
 
 enum broker_place { BROKER_NONE, BROKER_READY, BROKER_WAITING, BROKER_BLOCKED };
 
+struct broker_dirty {
+	struct uuid node;
+	bool renewed; /* it came or changed; else something ended there */
+};
+
 #define BROKER_PRIORITIES 128
 struct broker {
 	struct heap ready, waiting;
@@ -23,8 +28,8 @@ struct broker {
 	                                                                * priority than the last counts as the last */
 	uint32_t n_blocked;
 	bool blocked_turn;
-	struct uuid *dirty, *next_dirty; /* nodes of this pass, and of the next one */
-	uint32_t n_dirty, n_next_dirty, cap_dirty, cap_next_dirty;
+	struct broker_dirty *dirty, *next; /* nodes of this pass, and of the next one */
+	uint32_t n_dirty, n_next, cap_dirty, cap_next;
 };
 
 void broker_init(struct broker *b);

@@ -129,7 +129,7 @@ struct node_entry {
 	uint32_t n_gone;
 	/* Not journaled: */
 	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes */
-	bool freed;                /* on state.freed */
+	bool freed, renewed;       /* on state.freed or known to the broker as dirty; renewed: it came or changed */
 	struct node_entry *freed_next;
 };
 #define NODE_GONE_KEPT   64

@@ -1,0 +1,436 @@
+#include "sched/core.h"
+
+#include <errno.h>
+
+#include "sched/core_internal.h"
+#include "sched/fit.h"
+#include "sched/snapshot.h"
+
+/* A refused write is tried again after this. */
+#define RETRY_AFTER (5 * SECOND)
+
+static void fill_defaults(struct core_config *c)
+{
+#define DEFAULT(field, value) c->field = c->field ? c->field : (value)
+	DEFAULT(heartbeat_grace, 10 * SECOND);
+	DEFAULT(min_heartbeat_ttl, 10 * SECOND);
+	if (!(c->max_heartbeats_per_second > 0))
+		c->max_heartbeats_per_second = 50;
+	DEFAULT(failover_heartbeat_ttl, 5 * MINUTE);
+	DEFAULT(node_gc_threshold, 24 * HOUR);
+	DEFAULT(job_gc_interval, 5 * MINUTE);
+	DEFAULT(job_gc_threshold, 4 * HOUR);
+	DEFAULT(eval_gc_threshold, HOUR);
+	DEFAULT(batch_eval_gc_threshold, 24 * HOUR);
+	DEFAULT(deployment_gc_threshold, HOUR);
+	DEFAULT(job_max_priority, 100);
+	DEFAULT(job_default_priority, 50);
+	DEFAULT(job_max_count, 50000);
+	DEFAULT(max_pending_evals, 1000000);
+	DEFAULT(region, "global");
+#undef DEFAULT
+}
+
+/* ---- life ---- */
+
+static void on_change(void *arg, enum state_table table, const void *obj, bool deleted)
+{
+	struct core *c = arg;
+	if (table == TABLE_EVALS) {
+		struct eval_entry *e = (struct eval_entry *)obj;
+		if (deleted)
+			broker_drop(&c->broker, e);
+		else
+			broker_put(&c->broker, e);
+	} else if (table == TABLE_NODES) {
+		struct node_entry *n = (struct node_entry *)obj;
+		if (deleted || n->status == NODE_DOWN)
+			nodes_forget(&c->nodes, n);
+	}
+}
+
+static int on_replayed(void *arg, uint64_t index, const void *p, size_t n, struct err *e)
+{
+	struct core *c = arg;
+	c->stats.journal_entries += index != 0;
+	if (!index)
+		c->snapshot_bytes += n;
+	int r = state_apply(c->state, index, p, n, e);
+	if (r)
+		err_wrap(e, "journal entry %llu", (unsigned long long)index);
+	return r;
+}
+
+static bool put_in_broker(void *arg, struct eval_entry *e)
+{
+	broker_put(&((struct core *)arg)->broker, e);
+	return true;
+}
+
+static void rebuild(struct core *c, int64_t now)
+{
+	state_each_eval(c->state, put_in_broker, c);
+	for (uint32_t i = 0; i < c->state->cap_nodes; i++) {
+		struct node_entry *n = c->state->nodes[i];
+		if (n && n->status != NODE_DOWN)
+			nodes_expect(&c->nodes, n, now + c->config.failover_heartbeat_ttl);
+		/* What was blocked is asked once: nobody remembers what was freed before the stop. */
+		if (n) {
+			n->renewed = true;
+			node_capacity_grew(c->state, n);
+		}
+	}
+	broker_take_freed(&c->broker, c->state);
+}
+
+static int write_genesis(struct core *c, int64_t now, struct err *e)
+{
+	struct uuid seed = uuid_derive((struct uuid){.hi = c->config.seed, .lo = 0x64726f766572}, 0);
+	core_begin(c, now);
+	entry_genesis(&c->entry, uuid_derive(seed, UINT64_MAX), seed);
+	return core_append(c, NULL, e);
+}
+
+int core_open(const struct core_config *config, struct journal *j, int64_t now, struct core **out, struct err *e)
+{
+	struct core *c = xcalloc(1, sizeof(*c));
+	c->config = *config;
+	fill_defaults(&c->config);
+	c->journal = j;
+	c->state = state_new();
+	broker_init(&c->broker);
+	c->next_gc = now + c->config.job_gc_interval;
+	int r = j->ops->replay(j, on_replayed, c, e);
+	if (!r && c->state->restore)
+		r = err_set(e, -EBADMSG, "the journal's snapshot has no end");
+	c->committed = c->state->index;
+	c->state->observe = on_change;
+	c->state->observe_arg = c;
+	if (!r)
+		rebuild(c, now);
+	if (!r && uuid_is_nil(c->state->seed))
+		r = write_genesis(c, now, e);
+	if (r) {
+		core_close(c);
+		return r;
+	}
+	*out = c;
+	return 0;
+}
+
+void core_close(struct core *c)
+{
+	if (!c)
+		return;
+	broker_release(&c->broker);
+	nodes_release(&c->nodes);
+	state_free(c->state);
+	buf_free(&c->entry);
+	arena_free(c->warnings_arena);
+	free(c);
+}
+
+struct state *core_state(struct core *c)
+{
+	return c->state;
+}
+
+/* ---- entries ---- */
+
+struct uuid core_id(const struct core *c, uint32_t n)
+{
+	return uuid_derive(c->state->seed, (c->state->index + 1) * CORE_IDS + n);
+}
+
+void core_begin(struct core *c, int64_t now)
+{
+	entry_begin(&c->entry, now);
+}
+
+int core_append(struct core *c, uint64_t *index, struct err *e)
+{
+	uint64_t next = c->state->index + 1;
+	int r = c->journal->ops->append(c->journal, next, c->entry.data, c->entry.len, e);
+	if (r)
+		return r;
+	struct err bug = ERR_INIT;
+	if (state_apply(c->state, next, c->entry.data, c->entry.len, &bug))
+		die("an entry that was just written cannot be applied: %s", err_str(&bug));
+	c->stats.journal_entries++;
+	broker_take_freed(&c->broker, c->state);
+	if (c->entry.cap > (1u << 20))
+		buf_free(&c->entry);
+	if (index)
+		*index = next;
+	return 0;
+}
+
+struct eval *core_eval(struct core *c, struct arena *a, uint32_t n, const struct job_entry *j, const char *trigger, int64_t now)
+{
+	struct eval *ev = MODEL_NEW(a, eval);
+	const struct job *spec = j->current->spec;
+	char id[UUID_STR];
+	MODEL_SET(eval, ev, id, arena_strdup(a, uuid_format(core_id(c, n), id)));
+	MODEL_SET(eval, ev, namespace, j->ns);
+	MODEL_SET(eval, ev, job_id, j->id);
+	MODEL_SET(eval, ev, type, spec->type);
+	MODEL_SET(eval, ev, priority, spec->priority);
+	MODEL_SET(eval, ev, triggered_by, trigger);
+	MODEL_SET(eval, ev, job_modify_index, (int64_t)j->current->modify_index);
+	MODEL_SET(eval, ev, status, eval_status_names[EVAL_PENDING]);
+	MODEL_SET(eval, ev, create_time, now);
+	MODEL_SET(eval, ev, modify_time, now);
+	return ev;
+}
+
+int core_refuse_when_full(const struct core *c, struct err *e)
+{
+	uint64_t waiting = (uint64_t)c->broker.ready.n + c->broker.waiting.n;
+	if (waiting < (uint64_t)c->config.max_pending_evals)
+		return 0;
+	return err_set(e, -EAGAIN, "queue full: %llu evaluations are pending (server.max_pending_evals); try again later",
+	    (unsigned long long)waiting);
+}
+
+void core_reply(const struct core *c, const struct eval *ev, const struct job_entry *j, uint64_t index,
+    struct core_eval_reply *out)
+{
+	*out = (struct core_eval_reply){.index = index, .warnings = ""};
+	(void)c;
+	if (ev) {
+		uuid_parse(ev->id, &out->eval);
+		out->eval_create_index = index;
+	}
+	if (j && j->current)
+		out->job_modify_index = j->current->modify_index;
+}
+
+/* ---- scheduling ---- */
+
+/* Of the job's evaluations that are ready, the newest does the work of all. */
+static struct eval_entry *newest_ready(const struct eval_entry *e)
+{
+	struct link *head = &e->job->evals;
+	uint32_t open = e->job->n_open_evals;
+	for (struct link *l = head->prev; open && l != head; l = l->prev) {
+		struct eval_entry *x = CONTAINER_OF(l, struct eval_entry, by_job);
+		if (x->status == EVAL_PENDING && x->place == BROKER_READY)
+			return x;
+		open -= x->status == EVAL_PENDING || x->status == EVAL_BLOCKED;
+	}
+	return (struct eval_entry *)e;
+}
+
+static void put_cancelled(struct core *c, const struct eval_entry *kept)
+{
+	struct link *head = &kept->job->evals;
+	uint32_t open = kept->job->n_open_evals;
+	for (struct link *l = head->prev; open && l != head; l = l->prev) {
+		struct eval_entry *x = CONTAINER_OF(l, struct eval_entry, by_job);
+		if (x != kept && x->status == EVAL_PENDING && x->place == BROKER_READY)
+			entry_eval_cancel(&c->entry, x->id, "canceled after more recent eval was processed");
+		open -= x->status == EVAL_PENDING || x->status == EVAL_BLOCKED;
+	}
+}
+
+static bool makes_blocked(const struct plan *p)
+{
+	OBJS_EACH(&p->new_evals, struct eval, ev)
+		if (str_eq(ev->status, eval_status_names[EVAL_BLOCKED]))
+			return true;
+	return false;
+}
+
+/* Does everything that the plan places still fit, node by node? The answer comes from the function that placed it. */
+static bool check_plan(const struct core *c, const struct plan *p, const char **why, struct arena *a)
+{
+	cleanup_free struct amount *extra = xcalloc(c->state->cap_nodes + 1, sizeof(*extra));
+	for (uint32_t i = 0; i < p->n_places; i++) {
+		const struct placement *x = &p->places[i];
+		struct group_ask ask = p->version->asks[x->group];
+		ask.n_ports = 0; /* granted ports are looked at one by one */
+		struct fit_result r = fit_check(x->node, &ask, extra[x->node->slot], NULL, NULL, 0, NULL);
+		if (r.dimension != FIT_OK || x->node->status != NODE_READY) {
+			*why = arena_printf(a, "plan for node %s does not fit: %s", x->node->spec->name ?
+			    x->node->spec->name : x->node->spec->id, fit_dimension_names[r.dimension]);
+			return false;
+		}
+		extra[x->node->slot].cpu += ask.amount.cpu;
+		extra[x->node->slot].memory += ask.amount.memory;
+		extra[x->node->slot].disk += ask.amount.disk;
+	}
+	return true;
+}
+
+/* What the plan could not keep is worked out again by a blocked evaluation, when capacity changes. */
+static void fail_plan(struct core *c, const struct eval_entry *e, struct plan *p, struct arena *a, const char *why, int64_t now)
+{
+	struct eval *after = model_copy(a, &type_eval, e->spec);
+	MODEL_SET(eval, after, status, eval_status_names[EVAL_FAILED]);
+	MODEL_SET(eval, after, status_description, why);
+	MODEL_SET(eval, after, modify_time, now);
+	*p = (struct plan){.seed = p->seed, .eval = after};
+	if (e->job->current) {
+		struct eval *again = core_eval(c, a, 0, e->job, "max-plan-attempts", now);
+		MODEL_SET(eval, again, wait_until, now + MINUTE);
+		MODEL_SET(eval, again, previous_eval, e->spec->id);
+		objs_push(a, &p->new_evals, again);
+	}
+	c->stats.plan_failures++;
+}
+
+static void process(struct core *c, struct eval_entry *e, int64_t now)
+{
+	cleanup_arena struct arena *a = arena_new();
+	cleanup_err struct err err = ERR_INIT;
+	struct plan p = {0};
+	const char *why = NULL;
+	struct plan_request req = {
+	    .state = c->state,
+	    .eval = e->spec,
+	    .job = e->job,
+	    .version = e->job->current,
+	    .now = now,
+	    .seed = core_id(c, CORE_ID_PLAN),
+	};
+	plan_make(&req, a, &p);
+	if (!check_plan(c, &p, &why, a))
+		fail_plan(c, e, &p, a, why, now);
+	struct eval_entry *blocked = e->job->blocked;
+	bool still = e == blocked && str_eq(p.eval->status, eval_status_names[EVAL_BLOCKED]);
+	c->stats.plans++;
+	if (still && plan_is_noop(&p)) {
+		broker_drop(&c->broker, e); /* it may come from a retry's waiting line */
+		broker_put(&c->broker, e);
+		return;
+	}
+	MODEL_SET(eval, p.eval, snapshot_index, (int64_t)c->state->index);
+	core_begin(c, now);
+	entry_plan(&c->entry, &p);
+	put_cancelled(c, e);
+	bool done = str_eq(p.eval->status, eval_status_names[EVAL_COMPLETE]);
+	if (blocked && blocked != e && (done || makes_blocked(&p)))
+		entry_eval_cancel(&c->entry, blocked->id, "canceled after more recent eval was processed");
+	if (core_append(c, NULL, &err)) {
+		broker_delay(&c->broker, e, now + RETRY_AFTER);
+		return;
+	}
+	c->stats.placements += p.n_places;
+	c->stats.evals_done += done;
+}
+
+bool core_step(struct core *c, int64_t now)
+{
+	bool more = false;
+	if (c->state->config->pause_eval_broker)
+		return false;
+	struct eval_entry *e = broker_next(&c->broker, c->state, now, &more);
+	if (e)
+		process(c, newest_ready(e), now);
+	return e || more;
+}
+
+void core_tick(struct core *c, int64_t now)
+{
+	struct node_entry *n;
+	while ((n = nodes_missed(&c->nodes, now)))
+		core_node_missed(c, n, now);
+	if (c->next_gc > now)
+		return;
+	c->next_gc = now + c->config.job_gc_interval;
+	const struct gc_thresholds t = {
+	    .eval = c->config.eval_gc_threshold,
+	    .batch_eval = c->config.batch_eval_gc_threshold,
+	    .job = c->config.job_gc_threshold,
+	    .node = c->config.node_gc_threshold,
+	};
+	gc_run(c, &t, now, NULL); /* what the journal refuses is collected next time */
+}
+
+int64_t core_next_deadline(const struct core *c)
+{
+	int64_t d = MIN(c->next_gc, nodes_deadline(&c->nodes));
+	return c->state->config->pause_eval_broker ? d : MIN(d, broker_deadline(&c->broker));
+}
+
+int core_gc(struct core *c, int64_t now, uint64_t *index, struct err *e)
+{
+	const struct gc_thresholds all = {0};
+	int r = gc_run(c, &all, now, e);
+	if (!r)
+		*index = c->state->index;
+	return r;
+}
+
+/* ---- durability ---- */
+
+bool core_commit_begin(struct core *c)
+{
+	if (c->committing || !c->journal->ops->commit_begin(c->journal))
+		return false;
+	return c->committing = true;
+}
+
+int core_commit_run(struct core *c, struct err *e)
+{
+	return c->journal->ops->commit_run(c->journal, e);
+}
+
+void core_commit_end(struct core *c)
+{
+	c->committed = c->journal->ops->commit_end(c->journal);
+	c->committing = false;
+}
+
+uint64_t core_committed(const struct core *c)
+{
+	return c->committed;
+}
+
+static void write_snapshot(void *arg, void (*put)(void *put_arg, const void *p, size_t n), void *put_arg)
+{
+	snapshot_write(((struct core *)arg)->state, put, put_arg);
+}
+
+#define SNAPSHOT_LOG_BYTES (64u << 20)
+
+int core_snapshot(struct core *c, struct err *e)
+{
+	if (c->committing)
+		return err_set(e, -EBUSY, "a commit is running");
+	/* A snapshot stands for everything that was appended, so all of it has to be durable first. */
+	if (core_commit_begin(c)) {
+		int r = core_commit_run(c, e);
+		if (r)
+			return r;
+		core_commit_end(c);
+	}
+	int r = c->journal->ops->snapshot(c->journal, c->state->index, write_snapshot, c, e);
+	if (r)
+		return r;
+	c->stats.snapshots++;
+	return 0;
+}
+
+int core_maybe_snapshot(struct core *c, struct err *e)
+{
+	uint64_t log = c->journal->ops->log_bytes(c->journal);
+	if (c->committing || log < MAX(SNAPSHOT_LOG_BYTES, c->snapshot_bytes) || log < c->snapshot_retry)
+		return 0;
+	int r = core_snapshot(c, e);
+	/* A disk that is too full for it is asked again when the log has grown some more. */
+	c->snapshot_retry = r ? log + SNAPSHOT_LOG_BYTES / 4 : 0;
+	if (!r)
+		c->snapshot_bytes = log / 2;
+	return r;
+}
+
+void core_stats(const struct core *c, struct core_stats *out)
+{
+	*out = c->stats;
+	out->evals_ready = c->broker.ready.n;
+	out->evals_waiting = c->broker.waiting.n;
+	out->evals_blocked = c->broker.n_blocked;
+	out->heartbeats_active = c->nodes.deadlines.n;
+	out->journal_bytes = c->journal->ops->log_bytes(c->journal);
+}

@@ -1,0 +1,56 @@
+/* core_internal: what the files of the core share. */
+#ifndef SCHED_CORE_INTERNAL_H
+#define SCHED_CORE_INTERNAL_H
+
+#include "sched/broker.h"
+#include "sched/core.h"
+#include "sched/entry.h"
+#include "sched/nodes.h"
+#include "sched/state_internal.h"
+
+struct core {
+	struct core_config config;
+	struct journal *journal;
+	struct state *state;
+	struct broker broker;
+	struct nodes nodes;
+	struct buf entry;   /* the entry being written */
+	struct arena *warnings_arena;
+	uint64_t committed;
+	uint64_t snapshot_bytes; /* about the size of the newest snapshot */
+	uint64_t snapshot_retry; /* log size at which a refused one is tried again */
+	int64_t next_gc;
+	bool committing;
+	struct core_stats stats;
+};
+
+/* The n-th id (below CORE_IDS) that belongs to the entry that is written next. An entry that is refused leaves its ids unused. */
+#define CORE_IDS    (1u << 20)
+#define CORE_ID_PLAN (CORE_IDS - 1)
+struct uuid core_id(const struct core *c, uint32_t n);
+/* Begins c->entry; records are put; core_append writes and applies it. -ENOSPC: nothing changed. */
+void core_begin(struct core *c, int64_t now);
+int core_append(struct core *c, uint64_t *index, struct err *e);
+
+/* A pending evaluation of the job, its id the n-th of the entry. */
+struct eval *core_eval(struct core *c, struct arena *a, uint32_t n, const struct job_entry *j, const char *trigger,
+    int64_t now);
+int core_refuse_when_full(const struct core *c, struct err *e); /* -EAGAIN: the queue is full */
+/* Names and fields of the reply after an entry that made the evaluation (or none: NULL). */
+void core_reply(const struct core *c, const struct eval *ev, const struct job_entry *j, uint64_t index,
+    struct core_eval_reply *out);
+
+/* Puts an evaluation for each job with allocations that hold on the node, and for each system job. */
+uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_entry *n, uint32_t first_id,
+    int64_t now, struct strs *ids);
+void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
+
+int core_snapshot(struct core *c, struct err *e); /* now, whatever the log's size */
+
+/* sched/gc.c: collects what is older than the thresholds. */
+struct gc_thresholds {
+	int64_t eval, batch_eval, job, node;
+};
+int gc_run(struct core *c, const struct gc_thresholds *t, int64_t now, struct err *e);
+
+#endif

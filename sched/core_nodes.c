@@ -1,0 +1,289 @@
+/* The core's requests about nodes: who comes, lives, is missed, goes, and what each should run. */
+#include <errno.h>
+
+#include "sched/core_internal.h"
+#include "sched/fit.h"
+
+/* ---- evaluations that a change of a node asks for ---- */
+
+static void put_node_eval(struct core *c, struct arena *a, const struct node_entry *n, const struct job_entry *j,
+    uint32_t id, int64_t now, struct strs *ids)
+{
+	struct eval *ev = core_eval(c, a, id, j, "node-update", now);
+	char text[UUID_STR];
+	MODEL_SET(eval, ev, node_id, arena_strdup(a, uuid_format(n->id, text)));
+	MODEL_SET(eval, ev, node_modify_index, (int64_t)c->state->index + 1);
+	entry_eval(&c->entry, ev);
+	if (ids)
+		strs_push(a, ids, ev->id);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct job_entry *x = *(struct job_entry *const *)a, *y = *(struct job_entry *const *)b;
+	int r = strcmp(x->ns, y->ns);
+	return r ? r : strcmp(x->id, y->id);
+}
+
+static bool runs_everywhere(const struct job_entry *j)
+{
+	return !j->purged && !j->stop && (j->type == JOB_SYSTEM || j->type == JOB_SYSBATCH) &&
+	    !j->current->spec->periodic && !j->current->spec->parameterized_job;
+}
+
+uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_entry *n, uint32_t first_id,
+    int64_t now, struct strs *ids)
+{
+	cleanup_free struct job_entry **jobs =
+	    xcalloc((size_t)n->n_allocs + c->state->jobs.n + 1, sizeof(struct job_entry *));
+	uint32_t count = 0, made = 0;
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
+		if (alloc_holds(x))
+			jobs[count++] = x->version->job;
+	const char *key;
+	void *obj;
+	for (uint32_t i = 0; map_next(&c->state->jobs, &i, &key, &obj);)
+		if (runs_everywhere(obj))
+			jobs[count++] = obj;
+	qsort(jobs, count, sizeof(struct job_entry *), by_name);
+	for (uint32_t i = 0; i < count && first_id + made < CORE_ID_PLAN; i++)
+		if (!i || jobs[i] != jobs[i - 1])
+			put_node_eval(c, a, n, jobs[i], first_id + made++, now, ids);
+	return made;
+}
+
+/* ---- registration ---- */
+
+static void add_event(struct arena *a, struct node *spec, const char *message, int64_t now, uint64_t index)
+{
+	struct node_event *ev = MODEL_NEW(a, node_event);
+	MODEL_SET(node_event, ev, message, message);
+	MODEL_SET(node_event, ev, subsystem, "Cluster");
+	MODEL_SET(node_event, ev, timestamp, now);
+	MODEL_SET(node_event, ev, create_index, (int64_t)index);
+	while (spec->events.n >= NODE_EVENTS_KEPT)
+		memmove(spec->events.v, spec->events.v + 1, --spec->events.n * sizeof(void *));
+	objs_push(a, &spec->events, ev);
+	spec->has |= MODEL_BIT(node, events);
+}
+
+static int check_node(const struct node *given, const struct node_entry *old, struct uuid *id, struct err *e)
+{
+	struct amount total;
+	if (str_empty(given->id) || uuid_parse(given->id, id))
+		return err_set(e, -EINVAL, "missing node ID for client registration: \"%.64s\" is no id",
+		    given->id ? given->id : "");
+	if (str_empty(given->datacenter))
+		return err_set(e, -EINVAL, "missing datacenter for client registration");
+	if (str_empty(given->name))
+		return err_set(e, -EINVAL, "missing node name for client registration");
+	if (str_empty(given->secret_id))
+		return err_set(e, -EINVAL, "missing node secret ID for client registration");
+	if (old && !str_eq(old->spec->secret_id, given->secret_id))
+		return err_set(e, -EPERM, "node secret ID does not match. Not registering node.");
+	struct port_set *ports = port_set_new();
+	int r = fit_node_totals(given, &total, ports, e);
+	port_set_free(ports);
+	return r;
+}
+
+/* What the client says, completed by what the servers know of the node. */
+static struct node *complete_node(struct core *c, struct arena *a, const struct node *given, const struct node_entry *old)
+{
+	struct node *spec = model_copy(a, &type_node, given);
+	const struct node *kept = old ? old->spec : NULL;
+	MODEL_SET(node, spec, status, node_status_names[NODE_READY]);
+	MODEL_SET(node, spec, computed_class, nodes_computed_class(a, spec));
+	if (str_empty(spec->node_pool))
+		MODEL_SET(node, spec, node_pool, "default");
+	bool ineligible = kept ? !old->eligible : str_eq(given->scheduling_eligibility, "ineligible");
+	MODEL_SET(node, spec, scheduling_eligibility, ineligible ? "ineligible" : "eligible");
+	static const uint64_t theirs = MODEL_BIT(node, drain_strategy) | MODEL_BIT(node, last_drain) |
+	    MODEL_BIT(node, events) | MODEL_BIT(node, status_updated_at) | MODEL_BIT(node, create_index) |
+	    MODEL_BIT(node, modify_index) | MODEL_BIT(node, drain) | MODEL_BIT(node, last_alloc_update_index) |
+	    MODEL_BIT(node, last_missed_heartbeat_index);
+	spec->has &= ~theirs;
+	spec->drain_strategy = NULL;
+	spec->last_drain = NULL;
+	spec->events = (struct objs){0};
+	if (kept) {
+		struct node *copy = model_copy(a, &type_node, kept);
+		spec->drain_strategy = copy->drain_strategy;
+		spec->last_drain = copy->last_drain;
+		spec->events = copy->events;
+		MODEL_SET(node, spec, status_updated_at, kept->status_updated_at);
+		spec->has |= copy->has & theirs;
+	}
+	(void)c;
+	return spec;
+}
+
+static void answer(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out)
+{
+	int64_t ttl = nodes_ttl(&c->config, c->state->n_nodes, n->id, now);
+	nodes_expect(&c->nodes, n, now + ttl + c->config.heartbeat_grace);
+	*out = (struct core_node_reply){.heartbeat_ttl = ttl, .index = index};
+}
+
+int core_node_register(struct core *c, const struct node *given, int64_t now, struct core_node_reply *out, struct err *e)
+{
+	cleanup_arena struct arena *a = arena_new();
+	struct uuid id = {0};
+	struct node_entry *old = !str_empty(given->id) && !uuid_parse(given->id, &id) ? state_node(c->state, id) : NULL;
+	int r = check_node(given, old, &id, e);
+	if (r)
+		return r;
+	struct node *spec = complete_node(c, a, given, old);
+	if (old && old->status == NODE_READY && model_equal(&type_node, old->spec, spec, FIELD_RUN)) {
+		answer(c, old, now, c->state->index, out);
+		return 0;
+	}
+	bool returns = old && old->status != NODE_READY;
+	if (!old || returns) {
+		add_event(a, spec, old ? "Node re-registered" : "Node registered", now, c->state->index + 1);
+		MODEL_SET(node, spec, status_updated_at, now / SECOND);
+	}
+	struct node_entry fresh = {.id = id};
+	link_init(&fresh.allocs);
+	uint64_t index;
+	core_begin(c, now);
+	entry_node(&c->entry, spec);
+	core_put_node_evals(c, a, old ? old : &fresh, 0, now, NULL);
+	r = core_append(c, &index, e);
+	if (r)
+		return r;
+	answer(c, state_node(c->state, id), now, index, out);
+	return 0;
+}
+
+static int find_node(const struct core *c, struct uuid id, struct node_entry **n, struct err *e)
+{
+	*n = state_node(c->state, id);
+	return *n ? 0 : err_set(e, -ENOENT, "node not found");
+}
+
+int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+	if (r)
+		return r;
+	uint64_t index = c->state->index;
+	if (n->status != NODE_READY) {
+		cleanup_arena struct arena *a = arena_new();
+		core_begin(c, now);
+		entry_node_status(&c->entry, id, NODE_READY, "Node reregistered by heartbeat");
+		core_put_node_evals(c, a, n, 0, now, NULL);
+		r = core_append(c, &index, e);
+		if (r)
+			return r;
+	}
+	answer(c, n, now, index, out);
+	return 0;
+}
+
+void core_node_missed(struct core *c, struct node_entry *n, int64_t now)
+{
+	cleanup_arena struct arena *a = arena_new();
+	core_begin(c, now);
+	entry_node_status(&c->entry, n->id, NODE_DOWN, "Node heartbeat missed");
+	core_put_node_evals(c, a, n, 0, now, NULL);
+	/* A journal that has no room now is asked again; until then the node only counts as late. */
+	if (core_append(c, NULL, NULL))
+		nodes_expect(&c->nodes, n, now + 5 * SECOND);
+}
+
+/* ---- by hand ---- */
+
+int core_node_eligibility(struct core *c, struct uuid id, bool eligible, int64_t now, uint64_t *index, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+	if (r)
+		return r;
+	if (n->draining && eligible)
+		return err_set(e, -EINVAL, "can not set node's scheduling eligibility to eligible while it is draining");
+	if (n->eligible == eligible) {
+		*index = c->state->index;
+		return 0;
+	}
+	cleanup_arena struct arena *a = arena_new();
+	core_begin(c, now);
+	entry_node_eligibility(&c->entry, id, eligible,
+	    eligible ? "Node marked as eligible for scheduling" : "Node marked as ineligible for scheduling");
+	if (eligible)
+		core_put_node_evals(c, a, n, 0, now, NULL);
+	return core_append(c, index, e);
+}
+
+int core_node_evaluate(struct core *c, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
+    uint64_t *index, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+	if (r)
+		return r;
+	struct strs ids = {0};
+	core_begin(c, now);
+	core_put_node_evals(c, a, n, 0, now, &ids);
+	*index = c->state->index;
+	if (!entry_is_empty(&c->entry) && (r = core_append(c, index, e)))
+		return r;
+	*eval_ids = ids;
+	return 0;
+}
+
+int core_node_purge(struct core *c, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
+    uint64_t *index, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+	if (r)
+		return r;
+	struct strs ids = {0};
+	core_begin(c, now);
+	core_put_node_evals(c, a, n, 0, now, &ids);
+	entry_node_delete(&c->entry, id);
+	r = core_append(c, index, e);
+	if (r)
+		return r;
+	*eval_ids = ids;
+	return 0;
+}
+
+/* ---- what a node should run ---- */
+
+static int by_pointer(const void *a, const void *b)
+{
+	const struct job_version *x = *(struct job_version *const *)a, *y = *(struct job_version *const *)b;
+	if (x->job != y->job)
+		return by_name(&x->job, &y->job);
+	return x->modify_index < y->modify_index ? -1 : x->modify_index > y->modify_index;
+}
+
+void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t since, struct node_work *out)
+{
+	struct node_entry *n = state_node(c->state, id);
+	*out = (struct node_work){0};
+	MODEL_SET(node_work, out, index, (int64_t)c->state->index);
+	if (!n)
+		return;
+	cleanup_free struct job_version **versions = xcalloc(n->n_allocs + 1, sizeof(struct job_version *));
+	uint32_t count = 0;
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
+		if (x->alloc_modify_index <= since)
+			continue;
+		objs_push(a, &out->allocs, alloc_view(a, x, false));
+		versions[count++] = x->version;
+	}
+	qsort(versions, count, sizeof(struct job_version *), by_pointer);
+	for (uint32_t i = 0; i < count; i++)
+		if (!i || versions[i] != versions[i - 1])
+			objs_push(a, &out->jobs, job_view(a, versions[i]->job, versions[i]));
+	for (uint32_t i = 0; i < n->n_gone; i++) {
+		char text[UUID_STR];
+		if (n->gone[i].index > since)
+			strs_push(a, &out->gone, uuid_format(n->gone[i].alloc, text));
+	}
+	out->has |= MODEL_BIT(node_work, allocs) | MODEL_BIT(node_work, jobs) | MODEL_BIT(node_work, gone);
+}

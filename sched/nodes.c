@@ -1,0 +1,60 @@
+#include "sched/nodes.h"
+
+int64_t nodes_ttl(const struct core_config *c, uint32_t n_nodes, struct uuid node, int64_t now)
+{
+	int64_t base = (int64_t)((double)n_nodes / c->max_heartbeats_per_second * (double)SECOND);
+	base = MAX(base, c->min_heartbeat_ttl);
+	return base + (int64_t)(uuid_derive(node, (uint64_t)now).lo % (uint64_t)MAX(base, 1));
+}
+
+void nodes_expect(struct nodes *n, struct node_entry *node, int64_t deadline)
+{
+	heap_set(&n->deadlines, &node->deadline, deadline);
+}
+
+void nodes_forget(struct nodes *n, struct node_entry *node)
+{
+	heap_remove(&n->deadlines, &node->deadline);
+}
+
+struct node_entry *nodes_missed(const struct nodes *n, int64_t now)
+{
+	struct heap_item *first = heap_first(&n->deadlines);
+	return first && first->key <= now ? CONTAINER_OF(first, struct node_entry, deadline) : NULL;
+}
+
+int64_t nodes_deadline(const struct nodes *n)
+{
+	struct heap_item *first = heap_first(&n->deadlines);
+	return first ? first->key : NEVER;
+}
+
+void nodes_release(struct nodes *n)
+{
+	heap_free(&n->deadlines);
+}
+
+static void put_shared(struct buf *b, const struct strmap *m)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!str_starts(m->v[i].key, "unique."))
+			buf_printf(b, "%s=%s\n", m->v[i].key, m->v[i].value);
+}
+
+const char *nodes_computed_class(struct arena *a, const struct node *n)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	buf_printf(&b, "%s\n%s\n%s\n", n->datacenter ? n->datacenter : "", n->node_pool ? n->node_pool : "",
+	    n->node_class ? n->node_class : "");
+	put_shared(&b, &n->attributes);
+	put_shared(&b, &n->meta);
+	for (uint32_t i = 0; i < n->drivers.n; i++) {
+		const struct driver_info *d = n->drivers.v[i].value;
+		buf_printf(&b, "%s %d %d\n", n->drivers.v[i].key, d->detected, d->healthy);
+	}
+	/* Two hashes of the text, from either half of one seed. */
+	uint32_t low = hash_bytes(b.data, b.len);
+	buf_printf(&b, "%u", low);
+	uint64_t both = (uint64_t)hash_bytes(b.data, b.len) << 32 | low;
+	return arena_printf(a, "v1:%llu", (unsigned long long)both);
+}
