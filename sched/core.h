@@ -53,6 +53,8 @@ void core_commit_end(struct core *core);
 uint64_t core_committed(const struct core *core);
 /* Writes a snapshot when the log has grown enough; cheap when it has not. */
 int core_maybe_snapshot(struct core *core, struct err *e);
+/* Writes one now, whatever the log's size. -EBUSY while a commit is running. */
+int core_snapshot(struct core *core, struct err *e);
 
 /* ---- requests. `out` structs are filled on success only. ---- */
 struct core_eval_reply {

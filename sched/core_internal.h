@@ -45,8 +45,6 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
     int64_t now, struct strs *ids);
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
 
-int core_snapshot(struct core *c, struct err *e); /* now, whatever the log's size */
-
 /* sched/gc.c: collects what is older than the thresholds. */
 struct gc_thresholds {
 	int64_t eval, batch_eval, job, node;
