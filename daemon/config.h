@@ -12,6 +12,9 @@
 
 struct config {
 	struct arena *arena; /* owns every string here */
+	bool *given;         /* by option number: set by a file or a flag */
+	struct strs files;   /* read, in order */
+	bool temporary_data; /* data_dir was made for -dev: removed at the end */
 	const char *region, *datacenter, *name, *data_dir, *bind_addr;
 	enum log_level log_level;
 	bool log_json, dev, leave_on_interrupt, leave_on_terminate;
@@ -58,5 +61,10 @@ int config_read(struct config *c, const char *path, struct err *e);
 int config_finish(struct config *c, struct err *e);
 /* Option names with type, default and help, one a line: for the docs check. */
 void config_list(struct buf *out);
+/* Sets one option by its full name ("client.node_class"); lists take one value at a time. */
+int config_set(struct config *c, const char *name, const char *text, struct err *e);
+bool config_given(const struct config *c, const char *name);
+/* Adds "key=value" to client { meta {} }. */
+int config_add_meta(struct config *c, const char *pair, struct err *e);
 
 #endif

@@ -1,0 +1,213 @@
+/*
+ * config_options: the table, and how a value of each type is read from text.
+ */
+#include "daemon/config_options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <strings.h>
+
+#include "base/clock.h"
+
+#define O(sec, nm, ty, field, ...) \
+	{.section = sec, .name = nm, .type = ty, .offset = offsetof(struct config, field), __VA_ARGS__}
+#define PATH_HELP(what, below) what "; <data_dir>/" below " when left out"
+
+const struct option config_options[] = {
+    O("", "region", OPT_STR, region, .unset = "global", .help = "region that this agent belongs to"),
+    O("", "datacenter", OPT_STR, datacenter, .unset = "dc1", .help = "datacenter of this agent"),
+    O("", "name", OPT_STR, name, .help = "name of this agent; the host name when left out"),
+    O("", "data_dir", OPT_STR, data_dir, .help = "absolute path of the folder for everything that must survive a restart"),
+    O("", "bind_addr", OPT_STR, bind_addr, .unset = "0.0.0.0", .help = "address to listen on; 127.0.0.1 with -dev"),
+    O("", "log_level", OPT_LEVEL, log_level, .unset = "INFO", .help = "TRACE, DEBUG, INFO, WARN or ERROR; read again on SIGHUP"),
+    O("", "log_json", OPT_BOOL, log_json, .unset = "false", .help = "one JSON object a line instead of text"),
+    O("", "leave_on_interrupt", OPT_BOOL, leave_on_interrupt, .unset = "false", .help = "leave the cluster on SIGINT"),
+    O("", "leave_on_terminate", OPT_BOOL, leave_on_terminate, .unset = "false", .help = "leave the cluster on SIGTERM"),
+    O("ports", "http", OPT_INT32, http_port, .unset = "4646", .max = 65535, .help = "port of the HTTP API; 0 takes any free one"),
+    O("advertise", "http", OPT_STR, advertise_http, .help = "address, or address:port, at which others reach this agent"),
+
+    O("server", "enabled", OPT_BOOL, server.enabled, .unset = "false", .help = "take the server role"),
+    O("server", "bootstrap_expect", OPT_INT32, server.bootstrap_expect, .unset = "1", .min = 1, .max = 9, .help = "number of servers"),
+    O("server", "journal", OPT_STR, server.journal, .unset = "file", .help = "where the truth is kept: \"file\" or \"memory\""),
+    O("server", "heartbeat_grace", OPT_DUR, server.heartbeat_grace, .unset = "10s", .min = 0, .max = 86400, .help = "time beyond the TTL before a silent node is down"),
+    O("server", "min_heartbeat_ttl", OPT_DUR, server.min_heartbeat_ttl, .unset = "10s", .min = 0.1, .max = 86400, .help = "shortest TTL between heartbeats"),
+    O("server", "failover_heartbeat_ttl", OPT_DUR, server.failover_heartbeat_ttl, .unset = "5m", .min = 0.1, .max = 86400, .help = "TTL after a start of the server, before a node's first heartbeat"),
+    O("server", "max_heartbeats_per_second", OPT_DBL, server.max_heartbeats_per_second, .unset = "50", .min = 0.01, .max = 1000000, .help = "TTLs are lengthened to stay below this rate"),
+    O("server", "node_gc_threshold", OPT_DUR, server.node_gc_threshold, .unset = "24h", .max = 3e8, .help = "a node that is down this long is forgotten"),
+    O("server", "job_gc_interval", OPT_DUR, server.job_gc_interval, .unset = "5m", .min = 1, .max = 3e8, .help = "time between two collections"),
+    O("server", "job_gc_threshold", OPT_DUR, server.job_gc_threshold, .unset = "4h", .max = 3e8, .help = "a dead job is forgotten after this time"),
+    O("server", "eval_gc_threshold", OPT_DUR, server.eval_gc_threshold, .unset = "1h", .max = 3e8, .help = "the same for evaluations"),
+    O("server", "batch_eval_gc_threshold", OPT_DUR, server.batch_eval_gc_threshold, .unset = "24h", .max = 3e8, .help = "the same for evaluations of batch jobs"),
+    O("server", "deployment_gc_threshold", OPT_DUR, server.deployment_gc_threshold, .unset = "1h", .max = 3e8, .help = "the same for deployments"),
+    O("server", "job_max_priority", OPT_INT, server.job_max_priority, .unset = "100", .min = 100, .max = 32766, .help = "highest priority a job may have"),
+    O("server", "job_default_priority", OPT_INT, server.job_default_priority, .unset = "50", .min = 1, .max = 32766, .help = "priority of a job that names none"),
+    O("server", "job_max_count", OPT_INT, server.job_max_count, .unset = "50000", .min = 1, .max = 1e7, .help = "most allocations that one job may ask for"),
+    O("server", "max_pending_evals", OPT_INT, server.max_pending_evals, .unset = "1000000", .min = 1, .max = 1e9, .help = "registrations are refused while more evaluations wait"),
+
+    O("client", "enabled", OPT_BOOL, client.enabled, .unset = "false", .help = "take the client role: run tasks"),
+    O("client", "servers", OPT_LIST, client.servers, .help = "addresses of servers, \"host:port\""),
+    O("client", "node_class", OPT_STR, client.node_class, .unset = "", .help = "class of this node, for constraints"),
+    O("client", "node_pool", OPT_STR, client.node_pool, .unset = "default", .help = "pool that this node belongs to"),
+    O("client", "alloc_dir", OPT_STR, client.alloc_dir, .help = PATH_HELP("folders of allocations", "alloc")),
+    O("client", "state_dir", OPT_STR, client.state_dir, .help = PATH_HELP("what the client remembers", "client")),
+    O("client", "network_interface", OPT_STR, client.network_interface, .help = "interface to fingerprint; that of the default route when left out"),
+    O("client", "cgroup_parent", OPT_STR, client.cgroup_parent, .help = "cgroup below which tasks get theirs"),
+    O("client", "cpu_total_compute", OPT_INT, client.cpu_total_compute, .unset = "0", .max = 1e9, .help = "MHz of this machine; 0 = as detected"),
+    O("client", "memory_total_mb", OPT_INT, client.memory_total_mb, .unset = "0", .max = 1e9, .help = "memory in MiB; 0 = as detected"),
+    O("client", "disk_total_mb", OPT_INT, client.disk_total_mb, .unset = "0", .max = 1e12, .help = "disk in MiB; 0 = as detected"),
+    O("client", "min_dynamic_port", OPT_INT, client.min_dynamic_port, .unset = "20000", .min = 1, .max = 65535, .help = "first port given to tasks"),
+    O("client", "max_dynamic_port", OPT_INT, client.max_dynamic_port, .unset = "32000", .min = 1, .max = 65535, .help = "last port given to tasks"),
+    O("client", "max_kill_timeout", OPT_DUR, client.max_kill_timeout, .unset = "30s", .max = 86400, .help = "longest kill_timeout that a task may have"),
+    O("client", "gc_interval", OPT_DUR, client.gc_interval, .unset = "1m", .min = 0.1, .max = 86400, .help = "time between two looks at ended allocations"),
+    O("client", "gc_max_allocs", OPT_INT, client.gc_max_allocs, .unset = "50", .max = 1e6, .help = "folders of ended allocations kept"),
+    O("client", "gc_max_age", OPT_DUR, client.gc_max_age, .unset = "0s", .max = 3e8, .help = "folders of ended allocations older than this go; 0 = no limit"),
+    O("client", "gc_disk_usage_threshold", OPT_DBL, client.gc_disk_usage_threshold, .unset = "80", .max = 100, .help = "percent of disk in use above which folders go"),
+    O("client", "gc_inode_usage_threshold", OPT_DBL, client.gc_inode_usage_threshold, .unset = "70", .max = 100, .help = "the same for inodes"),
+    O("client.reserved", "cpu", OPT_INT, client.reserved_cpu, .unset = "0", .max = 1e9, .help = "MHz kept for the system"),
+    O("client.reserved", "memory", OPT_INT, client.reserved_memory, .unset = "0", .max = 1e9, .help = "MiB of memory kept for the system"),
+    O("client.reserved", "disk", OPT_INT, client.reserved_disk, .unset = "0", .max = 1e12, .help = "MiB of disk kept for the system"),
+    O("client.reserved", "reserved_ports", OPT_STR, client.reserved_ports, .help = "ports never given to tasks: \"22,80,8500-8600\""),
+    O("client.meta", "*", OPT_MAP, client.meta, .help = "free words about this node, for constraints: rack = \"r1\""),
+    O("client.options", "*", OPT_MAP, client.options, .help = "options of drivers and fingerprints"),
+
+    O("consul", "address", OPT_STR, consul.address, .unset = "127.0.0.1:8500", .help = "HTTP address of the Consul agent"),
+    O("consul", "dns", OPT_STR, consul.dns, .unset = "127.0.0.1:8600", .help = "DNS address of the Consul agent"),
+    O("consul", "token", OPT_STR, consul.token, .help = "ACL token; token_file keeps it out of this file"),
+    O("consul", "token_file", OPT_STR, consul.token_file, .help = "file that holds the ACL token"),
+    O("consul", "server_service_name", OPT_STR, consul.server_service_name, .unset = "drover", .help = "service name of servers"),
+    O("consul", "client_service_name", OPT_STR, consul.client_service_name, .unset = "drover-client", .help = "service name of clients"),
+    O("consul", "auto_advertise", OPT_BOOL, consul.auto_advertise, .unset = "true", .help = "register the agent itself"),
+    O("consul", "server_auto_join", OPT_BOOL, consul.server_auto_join, .unset = "true", .help = "find other servers through Consul"),
+    O("consul", "client_auto_join", OPT_BOOL, consul.client_auto_join, .unset = "true", .help = "find servers through Consul"),
+
+    O("limits", "http_max_conns_per_client", OPT_INT, limits.http_max_conns_per_client, .unset = "100", .max = 65000, .help = "connections from one address; 0 = no limit"),
+    O("limits", "http_max_connections", OPT_INT, limits.http_max_connections, .unset = "20000", .max = 1e6, .help = "connections in all; 0 = no limit"),
+    O("limits", "http_max_body", OPT_INT, limits.max_body, .unset = "16777216", .min = 1024, .max = 1073741824, .help = "bytes of a request's body"),
+    O("limits", "http_header_timeout", OPT_DUR, limits.header_timeout, .unset = "10s", .min = 0.05, .max = 3600, .help = "a request must have arrived whole within this time"),
+    O("limits", "http_idle_timeout", OPT_DUR, limits.idle_timeout, .unset = "2m", .min = 1, .max = 86400, .help = "a connection may be silent for this time"),
+
+    O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .help = "answer /v1/metrics?format=prometheus"),
+    O("plugin.config", "enabled", OPT_MAP, drivers_enabled, .help = "plugin \"raw_exec\" { config { enabled = true } } switches a driver on or off"),
+};
+const size_t config_n_options = ARRAY_LEN(config_options);
+
+const char *option_type_name(enum option_type t)
+{
+	static const char *const names[] = {
+	    "string", "boolean", "integer", "integer", "number", "duration", "list of strings", "log level", "block of strings"};
+
+	return names[t];
+}
+
+union scalar {
+	bool b;
+	int64_t i;
+	double d;
+	enum log_level level;
+};
+
+static int in_range(const struct option *o, double v, struct err *e)
+{
+	const char *unit = o->type == OPT_DUR ? " seconds" : "";
+
+	if (o->max <= 0 && v >= 0)
+		return 0;
+	if (v < o->min || v > o->max || isnan(v))
+		return err_set(e, -ERANGE, "%s: %g is out of range; expected %.10g to %.10g%s", o->name, v, o->min, o->max, unit);
+	return 0;
+}
+
+static int read_number(const struct option *o, const char *text, union scalar *out, struct err *e)
+{
+	char *end;
+
+	errno = 0;
+	if (o->type == OPT_DBL) {
+		out->d = strtod(text, &end);
+		if (errno || end == text || *end)
+			return err_set(e, -EINVAL, "%s: expected a number, got \"%s\"", o->name, text);
+		return in_range(o, out->d, e);
+	}
+	out->i = strtoll(text, &end, 10);
+	if (errno || end == text || *end)
+		return err_set(e, -EINVAL, "%s: expected an integer, got \"%s\"", o->name, text);
+	return in_range(o, (double)out->i, e);
+}
+
+static int read_scalar(const struct option *o, const char *text, union scalar *out, struct err *e)
+{
+	static const char *const yes[] = {"true", "yes", "on"}, *const no[] = {"false", "no", "off"};
+
+	switch (o->type) {
+	case OPT_BOOL:
+		for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+			if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+				out->b = strcasecmp(text, yes[i]) == 0;
+				return 0;
+			}
+		}
+		return err_set(e, -EINVAL, "%s: expected true or false, got \"%s\"", o->name, text);
+	case OPT_INT:
+	case OPT_INT32:
+	case OPT_DBL:
+		return read_number(o, text, out, e);
+	case OPT_DUR:
+		if (duration_parse(text, &out->i) < 0)
+			return err_set(e, -EINVAL, "%s: expected a duration like \"30s\" or \"1h30m\", got \"%s\"", o->name, text);
+		return in_range(o, (double)out->i / (double)SECOND, e);
+	case OPT_LEVEL:
+		if (log_level_parse(text, &out->level) < 0)
+			return err_set(e, -EINVAL, "%s: expected TRACE, DEBUG, INFO, WARN or ERROR, got \"%s\"", o->name, text);
+		return 0;
+	case OPT_STR:
+	case OPT_LIST:
+	case OPT_MAP:
+		return 0;
+	}
+	return 0;
+}
+
+int option_check(const struct option *o, const char *text, struct err *e)
+{
+	union scalar v;
+
+	return read_scalar(o, text, &v, e);
+}
+
+int option_apply(struct config *c, const struct option *o, const char *text, struct err *e)
+{
+	char *at = (char *)c + o->offset;
+	union scalar v = {0};
+	int rc = read_scalar(o, text, &v, e);
+
+	if (rc < 0)
+		return rc;
+	switch (o->type) {
+	case OPT_STR:
+		*(const char **)at = arena_strdup(c->arena, text);
+		break;
+	case OPT_BOOL:
+		*(bool *)at = v.b;
+		break;
+	case OPT_INT:
+	case OPT_DUR:
+		*(int64_t *)at = v.i;
+		break;
+	case OPT_INT32:
+		*(int *)at = (int)v.i;
+		break;
+	case OPT_DBL:
+		*(double *)at = v.d;
+		break;
+	case OPT_LEVEL:
+		*(enum log_level *)at = v.level;
+		break;
+	case OPT_LIST:
+		strs_push(c->arena, (struct strs *)at, text);
+		break;
+	case OPT_MAP:
+		return err_set(e, -EINVAL, "%s: is a block", o->name);
+	}
+	c->given[o - config_options] = true;
+	return 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * config_options: the one table of configuration options. Defaults, ranges, the reader, the sample file and the
+ * documentation all come from it. Owned by config.c and config_read.c.
+ */
+#ifndef DAEMON_CONFIG_OPTIONS_H
+#define DAEMON_CONFIG_OPTIONS_H
+
+#include "daemon/config.h"
+
+enum option_type { OPT_STR, OPT_BOOL, OPT_INT, OPT_INT32, OPT_DBL, OPT_DUR, OPT_LIST, OPT_LEVEL, OPT_MAP };
+struct option {
+	const char *section; /* "" = top level; "client.reserved" = a block in a block */
+	const char *name;
+	enum option_type type;
+	size_t offset; /* in struct config */
+	const char *unset; /* default as text, NULL = none */
+	double min, max; /* of numbers; durations in seconds; max 0 = no range */
+	const char *help;
+};
+extern const struct option config_options[];
+extern const size_t config_n_options;
+
+/* Checks text against type and range and stores it; the sentence says what was expected. */
+int option_apply(struct config *c, const struct option *o, const char *text, struct err *e);
+/* The same without storing. */
+int option_check(const struct option *o, const char *text, struct err *e);
+const char *option_type_name(enum option_type t);
+
+#endif
