@@ -31,9 +31,10 @@ struct client_config {
 
 struct client;
 
+/* c and what it points to stay the caller's and live longer than the client. */
 int client_start(struct event_base *base, const struct client_config *c, struct server_link *link,
     struct client **out, struct err *e);
-/* Stops watching; tasks go on. */
+/* Stops watching; tasks go on. The caller closes the link before, or after without running the loop in between. */
 void client_stop(struct client *c);
 const char *client_node_id(const struct client *c);
 const struct node *client_node(const struct client *c);

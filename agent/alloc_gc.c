@@ -1,0 +1,156 @@
+#include "agent/alloc_gc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+#define PRESSURE_STEP 10 /* removed in one round while the disk is too full */
+
+size_t alloc_gc_choose(const struct alloc_gc_limits *l, const int64_t *ended_at, size_t n, size_t total, double disk_used,
+    double inodes_used, int64_t now)
+{
+	size_t k = 0;
+
+	while (l->max_age > 0 && k < n && now - ended_at[k] > l->max_age)
+		k++;
+	if (l->max_allocs > 0 && total > (size_t)l->max_allocs)
+		k = MAX(k, MIN(n, total - (size_t)l->max_allocs));
+	if ((l->disk_percent > 0 && disk_used > l->disk_percent) || (l->inode_percent > 0 && inodes_used > l->inode_percent))
+		k = MAX(k, MIN(n, (size_t)PRESSURE_STEP));
+	return k;
+}
+
+void alloc_gc_measure(const char *dir, double *disk_used, double *inodes_used)
+{
+	struct statvfs st;
+
+	*disk_used = *inodes_used = 0;
+	if (statvfs(dir, &st) < 0)
+		return;
+	uint64_t used = st.f_blocks - st.f_bfree;
+
+	if (used + st.f_bavail)
+		*disk_used = 100.0 * (double)used / (double)(used + st.f_bavail);
+	if (st.f_files)
+		*inodes_used = 100.0 * (double)(st.f_files - st.f_ffree) / (double)st.f_files;
+}
+
+/* ---- trash ---- */
+
+#define TRASH_DIR ".trash"
+
+struct trash {
+	char *alloc_dir, *dir;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	bool running, joinable, stop; /* running and stop under the lock */
+};
+
+/* The first entry of the trash, owned; NULL when it is empty. */
+static char *first_entry(const char *dir)
+{
+	DIR *d = opendir(dir);
+	char *found = NULL;
+
+	for (struct dirent *de = d ? readdir(d) : NULL; de && !found; de = readdir(d))
+		if (!str_eq(de->d_name, ".") && !str_eq(de->d_name, ".."))
+			found = path_join(dir, de->d_name);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static void *empty(void *arg)
+{
+	struct trash *t = arg;
+
+	for (;;) {
+		struct err e cleanup_err = ERR_INIT;
+
+		pthread_mutex_lock(&t->lock);
+		cleanup_free char *path = t->stop ? NULL : first_entry(t->dir);
+
+		/* Decided under the lock: what is put in later starts a thread again. */
+		if (!path)
+			t->running = false;
+		pthread_mutex_unlock(&t->lock);
+		if (!path)
+			return NULL;
+		if (dir_remove(path, &e) < 0) {
+			log_warn("client", "cannot remove an old allocation's folder: %s", err_str(&e));
+			pthread_mutex_lock(&t->lock);
+			t->running = false; /* the next round tries again; no spinning on what cannot be removed */
+			pthread_mutex_unlock(&t->lock);
+			return NULL;
+		}
+	}
+}
+
+static void run(struct trash *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool needed = !t->running;
+
+	t->running = true;
+	pthread_mutex_unlock(&t->lock);
+	if (!needed)
+		return;
+	if (t->joinable)
+		pthread_join(t->thread, NULL);
+	t->joinable = pthread_create(&t->thread, NULL, empty, t) == 0;
+	if (!t->joinable) {
+		pthread_mutex_lock(&t->lock);
+		t->running = false;
+		pthread_mutex_unlock(&t->lock);
+	}
+}
+
+struct trash *trash_new(const char *alloc_dir)
+{
+	struct trash *t = xcalloc(1, sizeof(*t));
+
+	t->alloc_dir = xstrdup(alloc_dir);
+	t->dir = path_join(alloc_dir, TRASH_DIR);
+	pthread_mutex_init(&t->lock, NULL);
+	cleanup_free char *left = first_entry(t->dir);
+
+	if (left)
+		run(t);
+	return t;
+}
+
+int trash_put(struct trash *t, const char *id, struct err *e)
+{
+	cleanup_free char *from = path_join(t->alloc_dir, id);
+	cleanup_free char *to = path_join(t->dir, id);
+
+	if (mkdir(t->dir, 0700) < 0 && errno != EEXIST)
+		return err_set(e, -errno, "cannot make %s: %s", t->dir, strerror(errno));
+	if (rename(from, to) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return err_set(e, -errno, "cannot move %s away: %s", from, strerror(errno));
+	}
+	run(t);
+	return 0;
+}
+
+void trash_free(struct trash *t)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&t->lock);
+	t->stop = true;
+	pthread_mutex_unlock(&t->lock);
+	if (t->joinable)
+		pthread_join(t->thread, NULL);
+	pthread_mutex_destroy(&t->lock);
+	free(t->alloc_dir);
+	free(t->dir);
+	free(t);
+}

@@ -1,0 +1,122 @@
+#include "agent/alloc_health.h"
+
+#include <event2/event.h>
+
+#include "agent/alloc_run.h"
+#include "base/clock.h"
+
+#define MIN_HEALTHY_DEFAULT (10 * SECOND)
+#define DEADLINE_DEFAULT    (5 * MINUTE)
+
+static const struct update_strategy *strategy(const struct alloc_run *a)
+{
+	const struct job *j = a->job->job;
+	const struct update_strategy *u = a->group->update ? a->group->update : j->update;
+
+	if (!str_eq(j->type, "service") || !u || (MODEL_HAS(update_strategy, u, max_parallel) && u->max_parallel <= 0))
+		return NULL;
+	return u;
+}
+
+static int64_t min_healthy(const struct update_strategy *u)
+{
+	return MODEL_HAS(update_strategy, u, min_healthy_time) ? u->min_healthy_time : MIN_HEALTHY_DEFAULT;
+}
+
+void alloc_health_init(struct alloc_run *a)
+{
+	const struct deployment_status *given = a->model->deployment_status;
+	const struct update_strategy *u = strategy(a);
+
+	if (given && MODEL_HAS(deployment_status, given, healthy)) {
+		a->health = given->healthy ? 1 : -1;
+		a->health_at = given->timestamp;
+	}
+	if (u)
+		a->health_deadline = clock_monotonic() + (MODEL_HAS(update_strategy, u, healthy_deadline) && u->healthy_deadline > 0 ?
+			u->healthy_deadline : DEADLINE_DEFAULT);
+}
+
+/* Every task that lives as long as the allocation runs; the others have done their part or run. */
+static bool all_up(const struct alloc_run *a)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		const struct task_run *t = a->tasks[i];
+		bool ephemeral = t->role == ROLE_PRESTART || t->role == ROLE_POSTSTART;
+
+		if (t->role == ROLE_POSTSTOP)
+			continue;
+		if (t->phase != TASK_RUNNING && !(ephemeral && t->phase == TASK_DEAD && !t->state->failed))
+			return false;
+	}
+	return true;
+}
+
+static bool any_failed(const struct alloc_run *a)
+{
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->tasks[i]->state->failed)
+			return true;
+	return false;
+}
+
+static void decide(struct alloc_run *a, int health, const char *why)
+{
+	a->health = health;
+	a->health_at = clock_now();
+	for (uint32_t i = 0; why && i < a->n; i++)
+		if (a->tasks[i]->role != ROLE_POSTSTOP)
+			task_run_event(a->tasks[i], EVENT_ALLOC_UNHEALTHY, why, 0);
+	alloc_run_touch(a);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	alloc_health_step(arg);
+}
+
+static void wake_at(struct alloc_run *a, int64_t at, int64_t now)
+{
+	int64_t delay = MAX(at - now, 0) + MILLI;
+	struct timeval tv = { .tv_sec = delay / SECOND, .tv_usec = delay % SECOND / 1000 };
+
+	if (!a->health_timer)
+		a->health_timer = evtimer_new(a->host->base, on_timer, a);
+	evtimer_add(a->health_timer, &tv);
+}
+
+void alloc_health_step(struct alloc_run *a)
+{
+	const struct update_strategy *u = strategy(a);
+	int64_t now = clock_monotonic();
+
+	if (!u || a->health || a->stop_asked)
+		return;
+	if (any_failed(a)) {
+		decide(a, -1, "Unhealthy because of failed task");
+		return;
+	}
+	if (!all_up(a))
+		a->healthy_since = 0;
+	else if (!a->healthy_since)
+		a->healthy_since = now;
+	if (a->healthy_since && now - a->healthy_since >= min_healthy(u)) {
+		decide(a, 1, NULL);
+		return;
+	}
+	if (now >= a->health_deadline) {
+		char text[128], span[DURATION_STR];
+
+		snprintf(text, sizeof(text), "Task not running for min_healthy_time of %s by deadline",
+		    duration_format(min_healthy(u), span));
+		decide(a, -1, text);
+		return;
+	}
+	int64_t next = a->health_deadline;
+
+	if (a->healthy_since)
+		next = MIN(next, a->healthy_since + min_healthy(u));
+	wake_at(a, next, now);
+}

@@ -1,0 +1,421 @@
+#include "agent/client.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <sys/stat.h>
+
+#include "agent/client_table.h"
+#include "agent/fingerprint.h"
+#include "agent/pull.h"
+#include "agent/signals.h"
+#include "agent/usage.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define REPORT_BATCH   256        /* allocations in one report */
+#define GC_INTERVAL    (1 * MINUTE)
+#define SAVE_RETRY     (1 * SECOND)
+
+struct client {
+	struct event_base *base;
+	const struct client_config *config;
+	struct client_table table;
+	struct pull *pull;
+	struct arena *arena; /* of the node */
+	struct node *node;
+	char *state_dir, *records;
+	struct alloc_run **queue; /* allocations with something to report or to save */
+	size_t queue_n, queue_cap;
+	struct event *flush, *gc;
+	struct usage *usage;
+	double mhz; /* of one core */
+	uint64_t started, failed;
+};
+
+/* ---- changes: report first, then save what is not needed to find a process again ---- */
+
+static void on_change(void *arg, struct alloc_run *a)
+{
+	struct client *c = arg;
+
+	if (!a->queued) {
+		if (c->queue_n == c->queue_cap) {
+			c->queue_cap = c->queue_cap ? 2 * c->queue_cap : 16;
+			c->queue = xrealloc(c->queue, c->queue_cap, sizeof(struct alloc_run *));
+		}
+		c->queue[c->queue_n++] = a;
+		a->queued = true;
+	}
+	if (c->pull)
+		pull_push(c->pull);
+	if (c->flush && !evtimer_pending(c->flush, NULL)) {
+		struct timeval soon = { .tv_usec = 2000 };
+
+		evtimer_add(c->flush, &soon);
+	}
+}
+
+static void unqueue(void *arg, struct alloc_run *a)
+{
+	struct client *c = arg;
+
+	for (size_t i = 0; i < c->queue_n; i++) {
+		if (c->queue[i] != a)
+			continue;
+		memmove(c->queue + i, c->queue + i + 1, (--c->queue_n - i) * sizeof(struct alloc_run *));
+		return;
+	}
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+	bool all = true;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < c->queue_n; i++) {
+		struct err e cleanup_err = ERR_INIT;
+
+		if (c->queue[i]->unsaved && alloc_run_save(c->queue[i], &e) < 0) {
+			if (all)
+				log_warn("client", "cannot save the record of an allocation: %s", err_str(&e));
+			all = false;
+		}
+	}
+	if (!all) {
+		struct timeval later = { .tv_sec = SAVE_RETRY / SECOND };
+
+		evtimer_add(c->flush, &later);
+	}
+}
+
+static bool collect(void *arg, struct arena *arena, struct alloc_updates *out)
+{
+	struct client *c = arg;
+
+	for (size_t i = 0; i < c->queue_n && out->allocs.n < REPORT_BATCH; i++) {
+		struct alloc_run *a = c->queue[i];
+		struct alloc_update *u = MODEL_NEW(arena, alloc_update);
+
+		alloc_run_describe(a, arena, u);
+		a->reported = a->version;
+		objs_push(arena, &out->allocs, u);
+	}
+	out->has |= MODEL_BIT(alloc_updates, allocs);
+	return out->allocs.n > 0;
+}
+
+/* Marks what the servers have; what changed meanwhile stays in the queue. */
+static void on_reported(void *arg, bool accepted)
+{
+	struct client *c = arg;
+	size_t kept = 0;
+
+	if (!accepted)
+		return;
+	for (size_t i = 0; i < c->queue_n; i++) {
+		struct alloc_run *a = c->queue[i];
+
+		if (a->reported > a->acked)
+			a->acked = a->reported;
+		a->queued = a->acked != a->version || a->unsaved;
+		if (a->queued)
+			c->queue[kept++] = a;
+	}
+	c->queue_n = kept;
+	for (size_t i = 0; i < kept; i++) {
+		if (c->queue[i]->acked != c->queue[i]->version) {
+			pull_push(c->pull);
+			break;
+		}
+	}
+}
+
+static void on_registered(void *arg)
+{
+	struct client *c = arg;
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
+		struct alloc_run *a = value;
+
+		a->version++;
+		on_change(c, a);
+	}
+}
+
+static void on_work(void *arg, const struct node_work *work, bool stale)
+{
+	struct client *c = arg;
+
+	client_table_apply(&c->table, work, stale);
+}
+
+static const struct pull_ops pull_ops = {
+	.on_work = on_work,
+	.on_registered = on_registered,
+	.collect = collect,
+	.on_reported = on_reported,
+};
+
+/* ---- garbage ---- */
+
+static struct alloc_gc_limits gc_limits(const struct client_config *cfg)
+{
+	return (struct alloc_gc_limits){
+		.max_allocs = cfg->gc_max_allocs,
+		.max_age = cfg->gc_max_age,
+		.disk_percent = cfg->gc_disk_usage_threshold,
+		.inode_percent = cfg->gc_inode_usage_threshold,
+	};
+}
+
+static void on_gc(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+	const struct alloc_gc_limits limits = gc_limits(c->config);
+	int64_t interval = c->config->gc_interval > 0 ? c->config->gc_interval : GC_INTERVAL;
+	struct timeval tv = { .tv_sec = interval / SECOND, .tv_usec = interval % SECOND / 1000 };
+
+	(void)fd;
+	(void)what;
+	client_table_gc(&c->table, &limits, false);
+	evtimer_add(c->gc, &tv);
+}
+
+void client_gc_all(struct client *c)
+{
+	const struct alloc_gc_limits limits = gc_limits(c->config);
+
+	client_table_gc(&c->table, &limits, true);
+}
+
+/* ---- life ---- */
+
+static int make_folders(struct client *c, struct err *e)
+{
+	int r;
+
+	if ((r = dir_make(c->state_dir, 0700, e)) || (r = dir_make(c->records, 0700, e)) ||
+	    (r = dir_make(c->config->alloc_dir, 0711, e)))
+		return r;
+	if (chmod(c->state_dir, 0700) < 0)
+		return err_set(e, -errno, "cannot make %s private: %s", c->state_dir, strerror(errno));
+	return 0;
+}
+
+static int make_node(struct client *c, struct err *e)
+{
+	char id[UUID_STR], secret[UUID_STR];
+	int r = client_state_identity(c->state_dir, id, secret, e);
+
+	if (r)
+		return r;
+	c->arena = arena_new();
+	c->node = MODEL_NEW(c->arena, node);
+	MODEL_SET(node, c->node, id, arena_strdup(c->arena, id));
+	MODEL_SET(node, c->node, secret_id, arena_strdup(c->arena, secret));
+	struct fingerprint f = { .arena = c->arena, .node = c->node, .config = c->config, .root = "" };
+
+	fingerprint_node(&f);
+	const char *mhz = strmap_get(&c->node->attributes, "cpu.frequency");
+
+	c->mhz = mhz ? strtod(mhz, NULL) : 0;
+	return 0;
+}
+
+int client_start(struct event_base *base, const struct client_config *cfg, struct server_link *link,
+    struct client **out, struct err *e)
+{
+	struct client *c = xcalloc(1, sizeof(*c));
+	int r;
+
+	c->base = base;
+	c->config = cfg;
+	c->state_dir = xasprintf("%s/client", cfg->data_dir);
+	c->records = xasprintf("%s/allocs", c->state_dir);
+	if ((r = make_folders(c, e)) || (r = make_node(c, e))) {
+		err_wrap(e, "client");
+		client_stop(c);
+		return r;
+	}
+	c->table.host = (struct run_host){
+		.base = base,
+		.config = cfg,
+		.node = c->node,
+		.records = c->records,
+		.on_change = on_change,
+		.arg = c,
+	};
+	c->table.on_remove = unqueue;
+	c->table.trash = trash_new(cfg->alloc_dir);
+	c->usage = usage_new();
+	c->flush = evtimer_new(base, on_flush, c);
+	c->gc = evtimer_new(base, on_gc, c);
+	client_table_restore(&c->table);
+	on_gc(-1, 0, c);
+	c->pull = pull_start(base, link, c->node, &pull_ops, c);
+	log_info("client", "started client: node_id=%s", c->node->id);
+	*out = c;
+	return 0;
+}
+
+void client_stop(struct client *c)
+{
+	if (!c)
+		return;
+	pull_stop(c->pull);
+	c->pull = NULL;
+	if (c->flush) {
+		on_flush(-1, 0, c);
+		event_free(c->flush);
+		c->flush = NULL;
+	}
+	if (c->gc)
+		event_free(c->gc);
+	client_table_release(&c->table);
+	usage_free(c->usage);
+	arena_free(c->arena);
+	free(c->queue);
+	free(c->records);
+	free(c->state_dir);
+	free(c);
+}
+
+const char *client_node_id(const struct client *c)
+{
+	return c->node->id;
+}
+
+const struct node *client_node(const struct client *c)
+{
+	return c->node;
+}
+
+/* ---- what the HTTP layer asks ---- */
+
+static struct alloc_run *find(struct client *c, const char *alloc_id, struct err *e)
+{
+	struct alloc_run *a = map_get(&c->table.allocs, alloc_id);
+
+	if (!a)
+		err_set(e, -ENOENT, "Unknown allocation \"%s\"", alloc_id);
+	return a;
+}
+
+int client_alloc_stats(struct client *c, const char *alloc_id, struct buf *json, struct err *e)
+{
+	struct alloc_run *a = find(c, alloc_id, e);
+
+	if (!a)
+		return -ENOENT;
+	usage_alloc(c->usage, a, c->mhz, json);
+	return 0;
+}
+
+void client_host_stats(struct client *c, struct buf *json)
+{
+	usage_host(c->usage, c->config->alloc_dir, c->mhz, json);
+}
+
+/* Does something to one task or to all that run; without a task named it is enough that one could be done. */
+static int each_task(struct alloc_run *a, const char *task, int (*fn)(struct task_run *t, int arg, struct err *e), int arg,
+    struct err *e)
+{
+	if (!str_empty(task)) {
+		struct task_run *t = alloc_run_task(a, task);
+
+		return t ? fn(t, arg, e) : err_set(e, -ENOENT, "Could not find task named: %s", task);
+	}
+	struct buf errors cleanup_buf = BUF_INIT;
+	unsigned done = 0, failed = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		struct err one cleanup_err = ERR_INIT;
+
+		if (fn(a->tasks[i], arg, &one) == 0) {
+			done++;
+		} else {
+			failed++;
+			buf_printf(&errors, "\t* %s\n", err_str(&one));
+		}
+	}
+	if (done || !failed)
+		return 0;
+	if (failed == 1)
+		return err_set(e, -ESRCH, "Task not running");
+	return err_set(e, -ESRCH, "%u errors occurred:\n%s\n", failed, errors.data);
+}
+
+static int restart_task(struct task_run *t, int arg, struct err *e)
+{
+	(void)arg;
+	return task_run_restart(t, e);
+}
+
+int client_alloc_restart(struct client *c, const char *alloc_id, const char *task, bool all_tasks, struct err *e)
+{
+	struct alloc_run *a = find(c, alloc_id, e);
+
+	/* all_tasks also means tasks that have ended, which this version does not bring back: running ones restart. */
+	return a ? each_task(a, all_tasks ? NULL : task, restart_task, 0, e) : -ENOENT;
+}
+
+static int signal_task(struct task_run *t, int arg, struct err *e)
+{
+	return task_run_signal(t, arg, e);
+}
+
+int client_alloc_signal(struct client *c, const char *alloc_id, const char *task, const char *signal, struct err *e)
+{
+	struct alloc_run *a = find(c, alloc_id, e);
+	int number = 0;
+	int r = a ? signal_parse(str_empty(signal) ? "SIGKILL" : signal, &number, e) : -ENOENT;
+
+	return r ? r : each_task(a, task, signal_task, number, e);
+}
+
+int client_alloc_gc(struct client *c, const char *alloc_id, struct err *e)
+{
+	struct alloc_run *a = find(c, alloc_id, e);
+
+	return a ? client_table_remove(&c->table, a, e) : -ENOENT;
+}
+
+int client_alloc_dir(struct client *c, const char *alloc_id, char **path, struct err *e)
+{
+	struct alloc_run *a = find(c, alloc_id, e);
+
+	if (!a)
+		return -ENOENT;
+	*path = path_join(c->config->alloc_dir, a->id);
+	return 0;
+}
+
+bool client_task_live(struct client *c, const char *alloc_id, const char *task)
+{
+	struct alloc_run *a = map_get(&c->table.allocs, alloc_id);
+	struct task_run *t = a ? alloc_run_task(a, task) : NULL;
+
+	return t && t->phase != TASK_DEAD;
+}
+
+void client_stats(const struct client *c, struct client_stats *out)
+{
+	struct client_stats s = { .started = c->started, .failed = c->failed };
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
+		const struct alloc_run *a = value;
+
+		s.allocs++;
+		for (uint32_t t = 0; t < a->n; t++)
+			s.running += a->tasks[t]->phase >= TASK_RUNNING && a->tasks[t]->phase <= TASK_KILLING;
+	}
+	pull_stats(c->pull, &s);
+	*out = s;
+}

@@ -1,0 +1,285 @@
+#include "agent/client_table.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "agent/alloc_dir.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+void client_table_release(struct client_table *t)
+{
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&t->allocs, &i, &key, &value);)
+		alloc_run_free(value);
+	map_free(&t->allocs);
+	map_free(&t->jobs); /* empty by now: references went with the allocations */
+	trash_free(t->trash);
+	t->trash = NULL;
+}
+
+/* ---- jobs ---- */
+
+/* A job that was purged and registered again starts at version 0 again, hence the indexes. */
+static char *job_key(const struct job *j)
+{
+	return xasprintf("%s/%s@%lld/%lld/%lld", j->namespace ? j->namespace : "", j->id ? j->id : "",
+	    (long long)j->version, (long long)j->create_index, (long long)j->job_modify_index);
+}
+
+static struct job_ref *share_job(struct client_table *t, const struct job *j)
+{
+	cleanup_free char *key = job_key(j);
+	struct job_ref *r = map_get(&t->jobs, key);
+
+	if (!r) {
+		r = xcalloc(1, sizeof(*r));
+		r->arena = arena_new();
+		r->job = model_copy(r->arena, &type_job, j);
+		r->in = &t->jobs;
+		r->key = STEAL(key);
+		map_set(&t->jobs, r->key, r);
+	}
+	r->refs++;
+	return r;
+}
+
+static const struct job *find_job(const struct node_work *w, const struct allocation *m)
+{
+	const struct job *only = NULL;
+	int same = 0;
+
+	if (m->job)
+		return m->job;
+	OBJS_EACH(&w->jobs, struct job, j) {
+		if (!str_eq(j->id, m->job_id) ||
+		    !str_eq(str_empty(j->namespace) ? "default" : j->namespace, str_empty(m->namespace) ? "default" : m->namespace))
+			continue;
+		if (MODEL_HAS(allocation, m, job_version) && j->version == m->job_version)
+			return j;
+		only = j;
+		same++;
+	}
+	return same == 1 && !MODEL_HAS(allocation, m, job_version) ? only : NULL;
+}
+
+/* ---- restore ---- */
+
+static void restore_one(struct client_table *t, const char *id)
+{
+	cleanup_free char *dir = path_join(t->host.records, id);
+	struct arena *arena cleanup_arena = arena_new();
+	struct err e cleanup_err = ERR_INIT;
+	struct allocation *m = NULL;
+	struct alloc_record record;
+	struct alloc_run *a = NULL;
+
+	if (client_state_load_alloc(dir, arena, &m, &e) < 0) {
+		/* Kept as it is: the servers will name the allocation, and keepers' records in there are then used. */
+		log_warn("client", "allocation %.8s: %s; waiting for the servers to describe it again", id, err_str(&e));
+		return;
+	}
+	struct job_ref *job = share_job(t, m->job);
+
+	if (!str_eq(m->id, id) || alloc_run_new(&t->host, m, job, &a, &e) < 0) {
+		log_warn("client", "allocation %.8s: cannot be restored: %s", id, err_str(&e));
+		job_ref_release(job);
+		return;
+	}
+	bool known = client_state_load(dir, arena, &record, &e) == 0;
+
+	if (!known && e.code != -ENOENT)
+		log_warn("client", "allocation %.8s: %s; its processes are looked for", id, err_str(&e));
+	map_set(&t->allocs, a->id, a);
+	alloc_run_restore(a, known ? &record : NULL);
+	alloc_run_begin(a);
+}
+
+void client_table_restore(struct client_table *t)
+{
+	DIR *d = opendir(t->host.records);
+
+	for (struct dirent *de = d ? readdir(d) : NULL; de; de = readdir(d))
+		if (de->d_name[0] != '.')
+			restore_one(t, de->d_name);
+	if (d)
+		closedir(d);
+	if (t->allocs.n)
+		log_info("client", "restored %u allocations", t->allocs.n);
+}
+
+/* ---- apply ---- */
+
+static bool server_says_ended(const struct allocation *m)
+{
+	return str_eq(m->client_status, "complete") || str_eq(m->client_status, "failed") ||
+	       str_eq(m->client_status, "lost");
+}
+
+/* The servers saw it start here, and we know nothing of it (our disk was lost): says so instead of running it twice. */
+static bool record_from_server(const struct allocation *m, const struct task_group *g, struct arena *arena,
+    struct alloc_record *out)
+{
+	bool any = false;
+
+	*out = (struct alloc_record){ .tasks = arena_alloc(arena, (g->tasks.n + 1) * sizeof(struct task_record)) };
+	OBJS_EACH(&g->tasks, struct task, task) {
+		struct task_state *s = objmap_get(&m->task_states, task->name);
+
+		if (!s || !s->started_at)
+			continue;
+		any = true;
+		out->tasks[out->n++] = (struct task_record){
+			.name = task->name,
+			.phase = str_eq(s->state, "dead") ? TASK_DEAD : TASK_RUNNING,
+			.state = s,
+		};
+	}
+	return any;
+}
+
+static void save_alloc(const struct alloc_run *a, struct err *e)
+{
+	if (client_state_save_alloc(a->record_dir, a->model, a->job->job, e) < 0)
+		log_warn("client", "allocation %.8s: %s", a->id, err_str(e));
+}
+
+static void add(struct client_table *t, const struct allocation *m, const struct job *j)
+{
+	cleanup_free char *dir = path_join(t->host.records, m->id);
+	struct arena *arena cleanup_arena = arena_new();
+	struct err e cleanup_err = ERR_INIT;
+	struct alloc_record record;
+	struct alloc_run *a = NULL;
+	struct job_ref *job = share_job(t, j);
+
+	if (alloc_run_new(&t->host, m, job, &a, &e) < 0) {
+		log_error("client", "allocation %.8s: cannot be run: %s", m->id, err_str(&e));
+		job_ref_release(job);
+		return;
+	}
+	bool existed = mkdir(dir, 0700) < 0 && errno == EEXIST;
+
+	save_alloc(a, &e);
+	map_set(&t->allocs, a->id, a);
+	if (record_from_server(m, a->group, arena, &record)) {
+		log_warn("client", "allocation %.8s: it ran here, but its record is gone", a->id);
+		alloc_run_restore(a, &record);
+	} else if (existed) {
+		alloc_run_restore(a, NULL);
+	}
+	alloc_run_begin(a);
+}
+
+static void apply_one(struct client_table *t, const struct node_work *w, const struct allocation *m, bool stale)
+{
+	struct alloc_run *a = map_get(&t->allocs, m->id);
+	const struct job *j = find_job(w, m);
+	uint64_t index = (uint64_t)(m->alloc_modify_index ? m->alloc_modify_index : m->modify_index);
+
+	if (a) {
+		/* The same or an older word about it: nothing to do, whatever it says. */
+		if (index <= a->index || (stale && alloc_run_wants_stop(m)))
+			return;
+		struct err e cleanup_err = ERR_INIT;
+		struct job_ref *job = a->job;
+
+		if (j)
+			job = share_job(t, j);
+		else
+			job->refs++;
+		alloc_run_update(a, m, job);
+		save_alloc(a, &e);
+		return;
+	}
+	if (server_says_ended(m))
+		return;
+	if (!j) {
+		log_warn("client", "allocation %.8s: the servers' answer lacks its job \"%s\"; waiting for the next one", m->id,
+		    m->job_id ? m->job_id : "");
+		return;
+	}
+	add(t, m, j);
+}
+
+void client_table_apply(struct client_table *t, const struct node_work *w, bool stale)
+{
+	OBJS_EACH(&w->allocs, struct allocation, m) {
+		if (alloc_dir_name_ok(m->id))
+			apply_one(t, w, m, stale);
+	}
+	for (uint32_t i = 0; i < w->gone.n && !stale; i++) {
+		struct alloc_run *a = map_get(&t->allocs, w->gone.v[i]);
+		struct err e cleanup_err = ERR_INIT;
+
+		if (!a)
+			continue;
+		a->gone = true;
+		if (!alloc_run_ended(a))
+			alloc_run_stop(a, "the servers no longer know it");
+		else if (client_table_remove(t, a, &e) < 0)
+			log_warn("client", "allocation %.8s: %s", a->id, err_str(&e));
+	}
+}
+
+/* ---- remove ---- */
+
+int client_table_remove(struct client_table *t, struct alloc_run *a, struct err *e)
+{
+	if (!alloc_run_ended(a))
+		return err_set(e, -EBUSY, "allocation %s still runs", a->id);
+	int r = trash_put(t->trash, a->id, e);
+
+	if (r == 0)
+		r = dir_remove(a->record_dir, e);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (t->on_remove)
+		t->on_remove(t->host.arg, a);
+	map_del(&t->allocs, a->id);
+	alloc_run_free(a);
+	return 0;
+}
+
+static int by_end(const void *x, const void *y)
+{
+	const struct alloc_run *a = *(struct alloc_run *const *)x, *b = *(struct alloc_run *const *)y;
+
+	return a->ended_at < b->ended_at ? -1 : a->ended_at > b->ended_at;
+}
+
+void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all)
+{
+	struct alloc_run **list = xcalloc(t->allocs.n + 1, sizeof(*list));
+	int64_t *ends = xcalloc(t->allocs.n + 1, sizeof(*ends));
+	size_t n = 0, total = t->allocs.n;
+	const char *key;
+	void *value;
+	double disk, inodes;
+
+	for (uint32_t i = 0; map_next(&t->allocs, &i, &key, &value);) {
+		struct alloc_run *a = value;
+
+		/* What the servers have not heard yet would be forgotten for good. */
+		if (alloc_run_ended(a) && (a->acked == a->version || a->gone))
+			list[n++] = a;
+	}
+	qsort(list, n, sizeof(*list), by_end);
+	for (size_t i = 0; i < n; i++)
+		ends[i] = list[i]->ended_at;
+	alloc_gc_measure(t->host.config->alloc_dir, &disk, &inodes);
+	size_t k = all ? n : alloc_gc_choose(limits, ends, n, total, disk, inodes, clock_now());
+
+	for (size_t i = 0; i < n; i++) {
+		struct err e cleanup_err = ERR_INIT;
+
+		if ((i < k || list[i]->gone) && client_table_remove(t, list[i], &e) < 0)
+			log_warn("client", "cannot remove an ended allocation: %s", err_str(&e));
+	}
+	free(list);
+	free(ends);
+}

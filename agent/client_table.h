@@ -1,0 +1,32 @@
+/*
+ * client_table: the allocations and job versions that one client holds, and what the client does with them: takes up
+ * records of an earlier agent, applies what the servers desire, removes what has ended. Owned by agent/client.c.
+ */
+#ifndef AGENT_CLIENT_TABLE_H
+#define AGENT_CLIENT_TABLE_H
+
+#include "agent/alloc_gc.h"
+#include "agent/alloc_run.h"
+#include "base/map.h"
+
+struct client_table {
+	struct run_host host;
+	struct map allocs; /* id -> struct alloc_run */
+	struct map jobs;   /* version key -> struct job_ref */
+	struct trash *trash;
+	/* Called before an allocation leaves the table. */
+	void (*on_remove)(void *arg, struct alloc_run *a);
+};
+
+/* Releases all; processes go on. */
+void client_table_release(struct client_table *t);
+/* Takes up every record below host.records. */
+void client_table_restore(struct client_table *t);
+/* What the servers desire. stale: from an answer older than one seen before; stops nothing. */
+void client_table_apply(struct client_table *t, const struct node_work *work, bool stale);
+/* Removes an ended allocation from memory and disk. -EBUSY while it runs. */
+int client_table_remove(struct client_table *t, struct alloc_run *a, struct err *e);
+/* Removes ended and reported allocations beyond the limits; all: whatever the limits. */
+void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all);
+
+#endif

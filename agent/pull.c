@@ -1,0 +1,312 @@
+#include "agent/pull.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/util.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define WORK_WAIT        (5 * MINUTE)
+#define RETRY_FIRST      (100 * MILLI)
+#define RETRY_MAX        (15 * SECOND)
+#define TTL_DEFAULT      (10 * SECOND)
+#define SPIN_LIMIT       (20 * MILLI)  /* an unchanged answer faster than this is no blocking read */
+#define SPIN_PAUSE       (200 * MILLI)
+
+enum channel_kind { CHANNEL_CONTROL, CHANNEL_WORK, CHANNEL_REPORT, CHANNELS };
+
+struct channel { /* one kind of call */
+	struct pull *pull;
+	struct event *timer;
+	bool busy;
+	unsigned failures;
+};
+
+struct ticket { /* a call under way */
+	struct pull *pull;
+	struct ticket *next;
+	enum channel_kind kind;
+	struct arena *arena; /* of a report */
+	uint64_t asked;      /* index */
+	int64_t at;
+};
+
+struct pull {
+	struct event_base *base;
+	struct server_link *link;
+	const struct node *node;
+	const struct pull_ops *ops;
+	void *arg;
+	struct channel channels[CHANNELS];
+	struct ticket *tickets;
+	bool registered, has_reports;
+	uint64_t index, seen; /* next question; highest answer */
+	int64_t ttl, last_heartbeat;
+	char *trouble; /* why we are not joined */
+};
+
+static void schedule(struct pull *p, enum channel_kind kind, int64_t delay)
+{
+	struct timeval tv = { .tv_sec = delay / SECOND, .tv_usec = delay % SECOND / 1000 };
+
+	evtimer_add(p->channels[kind].timer, &tv);
+}
+
+static double jitter(void)
+{
+	uint32_t r;
+
+	evutil_secure_rng_get_bytes(&r, sizeof(r));
+	return r / 4294967296.0;
+}
+
+static int64_t pause_after(unsigned failures)
+{
+	int64_t d = RETRY_FIRST << MIN(failures, 8u);
+
+	return (int64_t)((double)MIN(d, RETRY_MAX) * (0.75 + 0.5 * jitter()));
+}
+
+/* ---- tickets ---- */
+
+static struct ticket *ticket_new(struct pull *p, enum channel_kind kind)
+{
+	struct ticket *t = xcalloc(1, sizeof(*t));
+
+	t->pull = p;
+	t->kind = kind;
+	t->at = clock_monotonic();
+	t->next = p->tickets;
+	p->tickets = t;
+	p->channels[kind].busy = true;
+	return t;
+}
+
+/* The call is over: frees the ticket and says whose it was. */
+static struct pull *ticket_close(struct ticket *t)
+{
+	struct pull *p = t->pull;
+
+	for (struct ticket **at = &p->tickets; *at; at = &(*at)->next) {
+		if (*at == t) {
+			*at = t->next;
+			break;
+		}
+	}
+	p->channels[t->kind].busy = false;
+	arena_free(t->arena);
+	free(t);
+	return p;
+}
+
+static void trouble(struct pull *p, enum channel_kind kind, const struct err *e)
+{
+	static const char *const what[] = { "registering", "asking for work", "reporting" };
+	struct channel *ch = &p->channels[kind];
+
+	/* Once when it begins and then rarely: a server that is away for an hour is not worth a thousand lines. */
+	if (ch->failures == 0 || ch->failures % 20 == 0)
+		log_warn("client", "%s: %s; trying again", what[kind], err_str(e));
+	ch->failures++;
+	if (e->code == -ENOENT) {
+		p->registered = false;
+		schedule(p, CHANNEL_CONTROL, ch->failures > 1 ? pause_after(ch->failures) : 0);
+	}
+	free(p->trouble);
+	p->trouble = xasprintf("waiting for the servers: %s", err_str(e));
+}
+
+static void fine(struct pull *p, enum channel_kind kind)
+{
+	p->channels[kind].failures = 0;
+	free(p->trouble);
+	p->trouble = NULL;
+}
+
+/* ---- register and heartbeat ---- */
+
+static void on_hello(struct pull *p, const struct node_hello *hello)
+{
+	p->last_heartbeat = clock_now();
+	if (hello && hello->heartbeat_ttl > 0)
+		p->ttl = hello->heartbeat_ttl;
+	/* Twice within a ttl, and not in step with all the others. */
+	schedule(p, CHANNEL_CONTROL, (int64_t)((double)p->ttl * (0.4 + 0.15 * jitter())));
+}
+
+static void on_registered(void *arg, const struct link_answer *answer)
+{
+	struct pull *p = ticket_close(arg);
+
+	if (answer->err.code) {
+		trouble(p, CHANNEL_CONTROL, &answer->err);
+		schedule(p, CHANNEL_CONTROL, pause_after(p->channels[CHANNEL_CONTROL].failures));
+		return;
+	}
+	fine(p, CHANNEL_CONTROL);
+	p->registered = true;
+	log_info("client", "node registration complete");
+	on_hello(p, answer->hello);
+	/* Everything is asked for anew: these servers may know less, or more, than those before. */
+	p->index = 0;
+	p->ops->on_registered(p->arg);
+	schedule(p, CHANNEL_WORK, 0);
+	schedule(p, CHANNEL_REPORT, 0);
+}
+
+static void on_heartbeat(void *arg, const struct link_answer *answer)
+{
+	struct pull *p = ticket_close(arg);
+
+	if (answer->err.code) {
+		trouble(p, CHANNEL_CONTROL, &answer->err);
+		if (answer->err.code != -ENOENT)
+			schedule(p, CHANNEL_CONTROL, MIN(pause_after(p->channels[CHANNEL_CONTROL].failures), p->ttl / 4));
+		return;
+	}
+	fine(p, CHANNEL_CONTROL);
+	on_hello(p, answer->hello);
+}
+
+static void step_control(struct pull *p)
+{
+	if (p->registered)
+		p->link->ops->heartbeat(p->link, on_heartbeat, ticket_new(p, CHANNEL_CONTROL));
+	else
+		p->link->ops->node_register(p->link, p->node, on_registered, ticket_new(p, CHANNEL_CONTROL));
+}
+
+/* ---- work ---- */
+
+static void on_work(void *arg, const struct link_answer *answer)
+{
+	const struct ticket *t = arg;
+	uint64_t asked = t->asked;
+	int64_t took = clock_monotonic() - t->at;
+	struct pull *p = ticket_close(arg);
+
+	if (answer->err.code || !answer->work) {
+		trouble(p, CHANNEL_WORK, &answer->err);
+		schedule(p, CHANNEL_WORK, pause_after(p->channels[CHANNEL_WORK].failures));
+		return;
+	}
+	fine(p, CHANNEL_WORK);
+	uint64_t index = (uint64_t)answer->work->index;
+
+	p->ops->on_work(p->arg, answer->work, index < p->seen);
+	p->seen = MAX(p->seen, index);
+	/* A registration meanwhile has set the question back to 0: it stays there until that is answered. */
+	if (p->index == asked)
+		p->index = index;
+	schedule(p, CHANNEL_WORK, index == asked && asked && took < SPIN_LIMIT ? SPIN_PAUSE : 0);
+}
+
+static void step_work(struct pull *p)
+{
+	struct ticket *t;
+
+	if (!p->registered)
+		return; /* begins again after registration */
+	t = ticket_new(p, CHANNEL_WORK);
+	t->asked = p->index;
+	p->link->ops->work(p->link, p->index, WORK_WAIT, on_work, t);
+}
+
+/* ---- reports ---- */
+
+static void on_reported(void *arg, const struct link_answer *answer)
+{
+	struct pull *p = ticket_close(arg);
+
+	p->ops->on_reported(p->arg, answer->err.code == 0);
+	if (answer->err.code) {
+		p->has_reports = true;
+		trouble(p, CHANNEL_REPORT, &answer->err);
+		schedule(p, CHANNEL_REPORT, pause_after(p->channels[CHANNEL_REPORT].failures));
+		return;
+	}
+	fine(p, CHANNEL_REPORT);
+	if (p->has_reports)
+		schedule(p, CHANNEL_REPORT, 0);
+}
+
+static void step_report(struct pull *p)
+{
+	struct alloc_updates updates = { 0 };
+
+	if (!p->registered || p->channels[CHANNEL_REPORT].busy)
+		return;
+	struct arena *a = arena_new();
+
+	p->has_reports = false;
+	if (!p->ops->collect(p->arg, a, &updates)) {
+		arena_free(a);
+		return;
+	}
+	struct ticket *t = ticket_new(p, CHANNEL_REPORT);
+
+	t->arena = a;
+	p->link->ops->update(p->link, &updates, on_reported, t);
+}
+
+void pull_push(struct pull *p)
+{
+	p->has_reports = true;
+	if (p->registered && !p->channels[CHANNEL_REPORT].busy && !p->channels[CHANNEL_REPORT].failures)
+		schedule(p, CHANNEL_REPORT, 0);
+}
+
+/* ---- life ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	static void (*const steps[CHANNELS])(struct pull *p) = { step_control, step_work, step_report };
+	struct channel *ch = arg;
+	size_t kind = (size_t)(ch - ch->pull->channels);
+
+	(void)fd;
+	(void)what;
+	if (!ch->busy)
+		steps[kind](ch->pull);
+}
+
+struct pull *pull_start(struct event_base *base, struct server_link *link, const struct node *node,
+    const struct pull_ops *ops, void *arg)
+{
+	struct pull *p = xcalloc(1, sizeof(*p));
+
+	p->base = base;
+	p->link = link;
+	p->node = node;
+	p->ops = ops;
+	p->arg = arg;
+	p->ttl = TTL_DEFAULT;
+	p->trouble = xstrdup("registering with the servers");
+	for (int i = 0; i < CHANNELS; i++) {
+		p->channels[i].pull = p;
+		p->channels[i].timer = evtimer_new(base, on_timer, &p->channels[i]);
+	}
+	schedule(p, CHANNEL_CONTROL, 0);
+	return p;
+}
+
+void pull_stop(struct pull *p)
+{
+	if (!p)
+		return;
+	while (p->tickets)
+		ticket_close(p->tickets);
+	for (int i = 0; i < CHANNELS; i++)
+		event_free(p->channels[i].timer);
+	free(p->trouble);
+	free(p);
+}
+
+void pull_stats(const struct pull *p, struct client_stats *out)
+{
+	out->last_heartbeat = p->last_heartbeat;
+	out->heartbeat_ttl = p->ttl;
+	out->server = p->link->ops->server(p->link);
+	out->waiting_for = p->trouble;
+}

@@ -1,0 +1,327 @@
+#include "agent/task_launch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "agent/alloc_dir.h"
+#include "agent/alloc_run.h"
+#include "agent/driver.h"
+#include "agent/task_env.h"
+
+#define LOG_FILES_DEFAULT   10
+#define LOG_FILE_MB_DEFAULT 10
+
+/* ---- what this client can do ---- */
+
+static bool wants_artifacts(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->artifacts.n > 0;
+}
+
+static bool wants_templates(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->templates.n > 0;
+}
+
+static bool wants_volumes(const struct task *t, const struct task_group *g)
+{
+	return t->volume_mounts.n > 0 || g->volumes.n > 0;
+}
+
+static bool wants_vault(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->vault != NULL;
+}
+
+static bool wants_payload(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->dispatch_payload && !str_empty(t->dispatch_payload->file);
+}
+
+static bool wants_secrets(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->secrets.n > 0;
+}
+
+static bool wants_network(const struct task *t, const struct task_group *g)
+{
+	(void)t;
+	OBJS_EACH(&g->networks, struct network, n) {
+		if (!str_empty(n->mode) && !str_eq(n->mode, "host"))
+			return true;
+	}
+	return false;
+}
+
+static bool wants_connect(const struct task *t, const struct task_group *g)
+{
+	(void)t;
+	OBJS_EACH(&g->services, struct service, s) {
+		if (s->connect)
+			return true;
+	}
+	return false;
+}
+
+static bool wants_devices(const struct task *t, const struct task_group *g)
+{
+	(void)g;
+	return t->resources && t->resources->devices.n > 0;
+}
+
+/* What a job file can ask for and this version does not do. A task that needs it must not run without it. */
+static const struct {
+	bool (*wants)(const struct task *t, const struct task_group *g);
+	const char *sentence;
+} limits[] = {
+	{ wants_artifacts, "artifact blocks are not supported yet by this client" },
+	{ wants_templates, "template blocks are not supported yet by this client" },
+	{ wants_volumes, "volume and volume_mount blocks are not supported yet by this client" },
+	{ wants_vault, "vault blocks are not supported yet by this client" },
+	{ wants_payload, "dispatch_payload blocks are not supported yet by this client" },
+	{ wants_secrets, "secret blocks are not supported yet by this client" },
+	{ wants_network, "network modes other than \"host\" are not supported yet by this client" },
+	{ wants_connect, "connect blocks are not supported yet by this client" },
+	{ wants_devices, "device blocks are not supported yet by this client" },
+};
+
+static int check_driver(const char *name, const struct node *node, struct err *e)
+{
+	const struct driver_info *info = node ? objmap_get(&node->drivers, name ? name : "") : NULL;
+	struct buf have cleanup_buf = BUF_INIT;
+
+	if (driver_find(name ? name : "") && info && info->detected && info->healthy)
+		return 0;
+	for (uint32_t i = 0; node && i < node->drivers.n; i++) {
+		const struct driver_info *d = node->drivers.v[i].value;
+
+		if (d->detected && d->healthy)
+			buf_printf(&have, "%s%s", have.len ? ", " : "", node->drivers.v[i].key);
+	}
+	return err_set(e, -ENOTSUP, "driver \"%s\" is not available on this client%s; available: %s", name ? name : "",
+	    driver_find(name ? name : "") ? ": it is not enabled or not healthy" : "", have.len ? have.data : "none");
+}
+
+int task_launch_check(const struct task *def, const struct task_group *g, const struct node *node, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		if (limits[i].wants(def, g))
+			return err_set(e, -ENOTSUP, "%s", limits[i].sentence);
+	return check_driver(def->driver, node, e);
+}
+
+/* ---- ports ---- */
+
+static int probe(const char *ip, int64_t port, const char *label, struct err *e)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	bool is_v6 = inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1;
+	const int on = 1;
+
+	if (!is_v6 && inet_pton(AF_INET, ip, &v4.sin_addr) != 1)
+		v4.sin_addr.s_addr = htonl(INADDR_ANY);
+	cleanup_close int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* Connections of an earlier task that linger in TIME_WAIT do not count. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return 0;
+	int r = is_v6 ? bind(fd, (struct sockaddr *)(void *)&v6, sizeof(v6))
+	              : bind(fd, (struct sockaddr *)(void *)&v4, sizeof(v4));
+
+	if (r < 0 && errno == EADDRINUSE)
+		return err_set(e, -EADDRINUSE, "port %lld (\"%s\") is already in use on this machine by something that is not an "
+		    "allocation", (long long)port, label);
+	return 0; /* other failures (a privileged port, an address that comes later) are the task's to see */
+}
+
+static int probe_network(const struct network *n, const char *bind_ip, struct err *e)
+{
+	const struct objs *lists[] = { &n->reserved_ports, &n->dynamic_ports };
+
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+		OBJS_EACH(lists[l], struct port, p) {
+			if (p->value > 0 && p->value < 65536 && !p->ignore_collision &&
+			    probe(str_empty(n->ip) ? bind_ip : n->ip, p->value, p->label, e) < 0)
+				return -EADDRINUSE;
+		}
+	}
+	return 0;
+}
+
+int task_launch_probe_ports(const struct allocation *a, const char *bind_ip, struct err *e)
+{
+	const struct allocated_resources *r = a->allocated_resources;
+
+	bind_ip = bind_ip ? bind_ip : "";
+	if (!r)
+		return 0;
+	if (r->shared && r->shared->ports.n) {
+		OBJS_EACH(&r->shared->ports, struct alloc_port, p) {
+			if (p->value > 0 && p->value < 65536 && !p->ignore_collision &&
+			    probe(str_empty(p->host_ip) ? bind_ip : p->host_ip, p->value, p->label, e) < 0)
+				return -EADDRINUSE;
+		}
+	} else if (r->shared) {
+		OBJS_EACH(&r->shared->networks, struct network, n) {
+			if (probe_network(n, bind_ip, e) < 0)
+				return -EADDRINUSE;
+		}
+	}
+	for (uint32_t i = 0; i < r->tasks.n; i++) {
+		const struct alloc_task_resources *t = r->tasks.v[i].value;
+
+		OBJS_EACH(&t->networks, struct network, n) {
+			if (probe_network(n, bind_ip, e) < 0)
+				return -EADDRINUSE;
+		}
+	}
+	return 0;
+}
+
+/* ---- start ---- */
+
+bool task_launch_may_work_later(int code)
+{
+	static const int passing[] = { ENOMEM, EAGAIN, EMFILE, ENFILE, ENOSPC, EDQUOT, EINTR, ETXTBSY, EIO };
+
+	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
+		if (code == -passing[i])
+			return true;
+	return false;
+}
+
+static void build_env(const struct task_run *t, const struct alloc_paths *paths, struct arena *a, struct strmap *out)
+{
+	const struct alloc_run *al = t->alloc;
+	const struct client_config *c = al->host->config;
+	const char *denylist = strmap_get(&c->options, "env.denylist");
+	const struct task_env_source src = {
+		.alloc = al->model,
+		.job = al->job->job,
+		.group = al->group,
+		.task = t->def,
+		.node = al->host->node,
+		.region = c->region,
+		.alloc_dir = paths->shared,
+		.task_dir = paths->local,
+		.secrets_dir = paths->secrets,
+		.parent_cgroup = al->host->node->cgroup_parent,
+		.bind_ip = c->bind_ip,
+		.host_env = (const char *const *)environ,
+		.env_denylist = denylist ? denylist : strmap_get(&c->options, "env.blacklist"),
+	};
+
+	task_env_build(&src, a, out);
+}
+
+/* The resources that the servers granted, in the form drivers read. */
+static struct resources *granted(const struct task_run *t, struct arena *a)
+{
+	const struct allocated_resources *r = t->alloc->model->allocated_resources;
+	const struct alloc_task_resources *own = r ? objmap_get(&r->tasks, t->name) : NULL;
+	struct resources *out = MODEL_NEW(a, resources);
+
+	if (own && own->cpu)
+		MODEL_SET(resources, out, cpu, own->cpu->cpu_shares);
+	if (own && own->memory) {
+		MODEL_SET(resources, out, memory_mb, own->memory->memory_mb);
+		MODEL_SET(resources, out, memory_max_mb, own->memory->memory_max_mb);
+	}
+	return out;
+}
+
+static void set_logs(const struct task_run *t, const struct alloc_paths *paths, struct arena *a, struct keeper_spec *spec)
+{
+	const struct log_config *l = t->def->log_config;
+
+	spec->stdout_path = arena_printf(a, "%s/%s.stdout", paths->logs, t->name);
+	spec->stderr_path = arena_printf(a, "%s/%s.stderr", paths->logs, t->name);
+	spec->max_files = l && l->max_files > 0 ? l->max_files : LOG_FILES_DEFAULT;
+	spec->max_file_size = (l && l->max_file_size_mb > 0 ? l->max_file_size_mb : LOG_FILE_MB_DEFAULT) << 20;
+	spec->logs_disabled = l && l->disabled;
+}
+
+static int prepare(struct task_run *t, const struct alloc_paths *paths, struct arena *a, struct keeper_spec *spec,
+    struct err *e)
+{
+	const struct node *node = t->alloc->host->node;
+	const struct driver_ops *driver = driver_find(t->def->driver);
+	struct strmap env;
+
+	build_env(t, paths, a, &env);
+	const struct driver_task dt = {
+		.alloc_id = t->alloc->id,
+		.task_name = t->name,
+		.user = str_empty(t->def->user) ? NULL : t->def->user,
+		.task = t->def,
+		.config = task_env_expand_value(&env, node, t->def->config, a),
+		.env = &env,
+		.task_dir = paths->task,
+		.resources = granted(t, a),
+	};
+	int r = driver->prepare(&dt, spec, a, e);
+
+	if (r)
+		return r;
+	spec->user = dt.user;
+	if (!spec->work_dir)
+		spec->work_dir = paths->task;
+	for (uint32_t i = 0; !spec->env.n && i < env.n; i++)
+		strs_push(a, &spec->env, arena_printf(a, "%s=%s", env.v[i].key, env.v[i].value));
+	set_logs(t, paths, a, spec);
+	if (!spec->cgroup)
+		spec->cgroup = "";
+	return 0;
+}
+
+static int launch_in(struct task_run *t, const struct alloc_paths *paths, keeper_fn *fn, struct keeper **out,
+    bool *in_setup, struct err *e)
+{
+	struct arena *a cleanup_arena = arena_new();
+	struct keeper_spec spec = { 0 };
+	int r;
+
+	*in_setup = true;
+	if ((r = task_launch_check(t->def, t->alloc->group, t->alloc->host->node, e)) ||
+	    (r = alloc_dir_make_task(paths, t->def->user, e)))
+		return r;
+	*in_setup = false;
+	if ((r = prepare(t, paths, a, &spec, e)))
+		return r;
+	/* An earlier run's record must not be taken for this one's. */
+	if ((r = keeper_forget(t->record_dir, e)) && r != -ENOENT)
+		return r;
+	err_clear(e);
+	return keeper_start(t->alloc->host->base, t->record_dir, &spec, fn, t, out, e);
+}
+
+int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e)
+{
+	struct alloc_paths paths = { 0 };
+
+	*in_setup = true;
+	int r = alloc_paths_init(&paths, t->alloc->host->config->alloc_dir, t->alloc->id, t->name, e);
+
+	if (r == 0)
+		r = launch_in(t, &paths, fn, out, in_setup, e);
+	alloc_paths_free(&paths);
+	return r;
+}
+
+void task_launch_find_cgroup(struct task_run *t)
+{
+	(void)t;
+}
+
+void task_launch_clean(struct task_run *t)
+{
+	(void)t;
+}

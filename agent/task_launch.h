@@ -1,0 +1,24 @@
+/*
+ * task_launch: from a task of a job file to a process held by a keeper: checks that this client can do what the task
+ * asks, makes its folders, builds its environment, lets the driver prepare the command, and starts the keeper.
+ */
+#ifndef AGENT_TASK_LAUNCH_H
+#define AGENT_TASK_LAUNCH_H
+
+#include "agent/task_run.h"
+
+/* 0: the keeper is on its way, events follow. On failure *in_setup says that it was not the driver. */
+int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e);
+/* Whether the same start may succeed another time: no memory, no descriptors, disk full. */
+bool task_launch_may_work_later(int code);
+/* After the agent was restarted: the cgroup that the task was started in. */
+void task_launch_find_cgroup(struct task_run *t);
+/* Removes what the process left: its cgroup. */
+void task_launch_clean(struct task_run *t);
+
+/* What asks for more than this client can do: a sentence for each; 0 when all is there. */
+int task_launch_check(const struct task *def, const struct task_group *g, const struct node *node, struct err *e);
+/* Whether all ports of the allocation are free at this moment; the sentence names the port that is taken. */
+int task_launch_probe_ports(const struct allocation *a, const char *bind_ip, struct err *e);
+
+#endif

@@ -1,0 +1,502 @@
+#include "agent/task_run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <signal.h>
+
+#include "agent/alloc_run.h"
+#include "agent/signals.h"
+#include "agent/task_launch.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define KILL_TIMEOUT_DEFAULT (5 * SECOND)
+#define KILL_AGAIN           (5 * SECOND)  /* SIGKILL is repeated: a task in uninterruptible sleep dies later */
+#define START_PATIENCE       (10 * SECOND) /* for a keeper that does not answer while its task is to be stopped */
+#define ARENA_SLACK          8192
+
+#define BIT(p) (1u << (p))
+static const struct {
+	const char *name;
+	const char *api; /* TaskState.State */
+	unsigned next;   /* legal moves */
+} phases[TASK_PHASES] = {
+	[TASK_PENDING] = { "pending", "pending", BIT(TASK_STARTING) | BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_STARTING] = { "starting", "pending", BIT(TASK_RUNNING) | BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_RUNNING] = { "running", "running",
+	    BIT(TASK_STOPPING) | BIT(TASK_KILLING) | BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_STOPPING] = { "stopping", "running", BIT(TASK_KILLING) | BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_KILLING] = { "killing", "running", BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_BACKOFF] = { "backoff", "pending", BIT(TASK_STARTING) | BIT(TASK_BACKOFF) | BIT(TASK_DEAD) },
+	[TASK_DEAD] = { "dead", "dead", 0 },
+};
+
+const char *task_phase_name(enum task_phase p)
+{
+	return p < TASK_PHASES ? phases[p].name : "unknown";
+}
+
+static void move(struct task_run *t, enum task_phase to)
+{
+	assert(phases[t->phase].next & BIT(to));
+	log_debug("client", "allocation %.8s: task \"%s\": %s -> %s", t->alloc->id, t->name, phases[t->phase].name,
+	    phases[to].name);
+	t->phase = to;
+	if (!str_eq(t->state->state, phases[to].api))
+		MODEL_SET(task_state, t->state, state, phases[to].api);
+	if (to == TASK_DEAD)
+		MODEL_SET(task_state, t->state, finished_at, clock_now());
+}
+
+bool task_run_has_process(const struct task_run *t)
+{
+	return t->phase >= TASK_STARTING && t->phase <= TASK_KILLING;
+}
+
+/* ---- life ---- */
+
+struct task_run *task_run_new(struct alloc_run *alloc, const struct task *def)
+{
+	struct task_run *t = xcalloc(1, sizeof(*t));
+
+	t->alloc = alloc;
+	t->def = def;
+	t->name = xstrdup(def->name);
+	t->record_dir = xasprintf("%s/%s", alloc->record_dir, def->name);
+	t->role = lifecycle_role(def->lifecycle);
+	t->arena = arena_new();
+	t->state = MODEL_NEW(t->arena, task_state);
+	MODEL_SET(task_state, t->state, state, phases[TASK_PENDING].api);
+	MODEL_SET(task_state, t->state, failed, false);
+	return t;
+}
+
+void task_run_free(struct task_run *t)
+{
+	if (!t)
+		return;
+	if (t->keeper)
+		keeper_release(t->keeper);
+	if (t->timer)
+		event_free(t->timer);
+	arena_free(t->arena);
+	free(t->name);
+	free(t->record_dir);
+	free(t->cgroup);
+	free(t);
+}
+
+/* Events come and go; the arena is renewed before the old ones pile up. */
+static void renew_arena(struct task_run *t)
+{
+	if (arena_size(t->arena) < 4 * ARENA_SLACK)
+		return;
+	struct arena *fresh = arena_new();
+
+	t->state = model_copy(fresh, &type_task_state, t->state);
+	arena_free(t->arena);
+	t->arena = fresh;
+}
+
+void task_run_event(struct task_run *t, enum task_event_kind kind, const char *text, int64_t duration)
+{
+	renew_arena(t);
+	task_event_add(t->arena, t->state, kind, clock_now(), text, duration);
+	alloc_run_touch(t->alloc);
+}
+
+void task_run_record(const struct task_run *t, struct task_record *out)
+{
+	*out = (struct task_record){
+		.name = t->name,
+		.phase = t->phase,
+		.restarts = t->restarts,
+		.restart_asked = t->restart_asked,
+		.state = t->state,
+	};
+}
+
+/* ---- timer ---- */
+
+static void step_killing(struct task_run *t);
+static void launch(struct task_run *t);
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct task_run *t = arg;
+
+	(void)fd;
+	(void)what;
+	switch (t->phase) {
+	case TASK_STOPPING:
+		step_killing(t);
+		break;
+	case TASK_STARTING:
+	case TASK_KILLING: {
+		struct err e cleanup_err = ERR_INIT;
+		struct timeval again = { .tv_sec = KILL_AGAIN / SECOND };
+
+		t->sigkilled = true;
+		if (t->keeper && keeper_kill(t->keeper, &e) < 0)
+			log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
+		evtimer_add(t->timer, &again);
+		break;
+	}
+	case TASK_BACKOFF:
+		launch(t);
+		break;
+	default:
+		break;
+	}
+}
+
+static void set_timer(struct task_run *t, int64_t delay)
+{
+	if (delay < 0) {
+		if (t->timer)
+			evtimer_del(t->timer);
+		return;
+	}
+	struct timeval tv = { .tv_sec = delay / SECOND, .tv_usec = delay % SECOND / 1000 };
+
+	if (!t->timer)
+		t->timer = evtimer_new(t->alloc->host->base, on_timer, t);
+	evtimer_add(t->timer, &tv);
+}
+
+/* ---- ends ---- */
+
+static double jitter(void)
+{
+	uint32_t r;
+
+	evutil_secure_rng_get_bytes(&r, sizeof(r));
+	return r / 4294967296.0;
+}
+
+static void drop_keeper(struct task_run *t)
+{
+	if (t->keeper)
+		keeper_release(t->keeper);
+	t->keeper = NULL;
+}
+
+/* What was observed goes to disk first; only then the keeper's copy of it may go. */
+static void settle(struct task_run *t)
+{
+	struct err e cleanup_err = ERR_INIT;
+
+	drop_keeper(t);
+	task_launch_clean(t);
+	if (alloc_run_save(t->alloc, &e) == 0)
+		keeper_forget(t->record_dir, &e);
+	if (e.code)
+		log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
+	alloc_run_changed(t->alloc);
+}
+
+static void bury(struct task_run *t, bool failed)
+{
+	set_timer(t, -1);
+	if (failed)
+		MODEL_SET(task_state, t->state, failed, true);
+	move(t, TASK_DEAD);
+}
+
+/* The process is gone, or there never was one: again, or dead. */
+static void ended(struct task_run *t, enum restart_cause cause)
+{
+	const struct job *job = t->alloc->job->job;
+	const struct restart_policy *policy =
+	    t->def->restart_policy ? t->def->restart_policy : t->alloc->group->restart_policy;
+	struct restart_decision d;
+	int64_t now = clock_now();
+
+	set_timer(t, -1);
+	t->sigkilled = false;
+	if (t->stop_wanted) {
+		if (cause != RESTART_START_FAILED && cause != RESTART_UNRECOVERABLE)
+			task_run_event(t, EVENT_KILLED, NULL, 0);
+		bury(t, false);
+		settle(t);
+		return;
+	}
+	if (t->restart_asked)
+		cause = RESTART_ASKED;
+	t->restart_asked = false;
+	restart_decide(&t->restarts, policy, restart_on_success(job->type, t->def->lifecycle), cause, now, jitter(), &d);
+	switch (d.verdict) {
+	case RESTART_AGAIN:
+		task_run_event(t, EVENT_RESTARTING, d.reason, d.delay);
+		MODEL_SET(task_state, t->state, restarts, t->state->restarts + 1);
+		MODEL_SET(task_state, t->state, last_restart, now);
+		move(t, TASK_BACKOFF);
+		settle(t);
+		/* Its allocation may have decided otherwise meanwhile. */
+		if (t->phase == TASK_BACKOFF)
+			set_timer(t, d.delay);
+		break;
+	case RESTART_FAIL:
+		task_run_event(t, EVENT_NOT_RESTARTING, d.reason, 0);
+		bury(t, true);
+		settle(t);
+		break;
+	case RESTART_DONE:
+		bury(t, false);
+		settle(t);
+		break;
+	}
+}
+
+static void mark_started(struct task_run *t)
+{
+	set_timer(t, -1);
+	move(t, TASK_RUNNING);
+	MODEL_SET(task_state, t->state, started_at, clock_now());
+	task_run_event(t, EVENT_STARTED, NULL, 0);
+}
+
+static void on_exited(struct task_run *t, const struct keeper_exit *x)
+{
+	struct task_event_exit ev = { .code = x->signal ? 128 + x->signal : x->code, .signal = x->signal, .oom = x->oom };
+	struct err e cleanup_err = ERR_INIT;
+
+	if (t->phase == TASK_STARTING) /* it ran and ended while nobody watched */
+		mark_started(t);
+	if (x->lost) {
+		ev = (struct task_event_exit){ .code = -1, .unknown = true,
+			.message = "the process that held the task is gone: the machine was restarted or the holder was killed" };
+		/* Whatever the holder left behind must not run beside the next attempt. */
+		keeper_kill(t->keeper, &e);
+	}
+	renew_arena(t);
+	task_event_add_exit(t->arena, t->state, x->at ? x->at : clock_now(), &ev);
+	alloc_run_touch(t->alloc);
+	ended(t, !x->lost && !x->code && !x->signal ? RESTART_EXIT_OK : RESTART_EXIT_FAILED);
+}
+
+static void on_started(struct task_run *t)
+{
+	if (t->phase != TASK_STARTING)
+		return;
+	mark_started(t);
+	if (t->stop_wanted || t->restart_asked)
+		step_killing(t);
+	alloc_run_changed(t->alloc);
+}
+
+static void on_keeper(void *arg, struct keeper *k, enum keeper_event event, const struct keeper_exit *x)
+{
+	struct task_run *t = arg;
+
+	(void)k;
+	switch (event) {
+	case KEEPER_STARTED:
+		on_started(t);
+		break;
+	case KEEPER_START_FAILED:
+		task_run_event(t, EVENT_DRIVER_FAILURE, x && x->error ? x->error : "the task could not be started", 0);
+		/* The keeper got as far as the exec: the same command fails in the same way again. */
+		ended(t, RESTART_UNRECOVERABLE);
+		break;
+	case KEEPER_EXITED:
+		on_exited(t, x);
+		break;
+	}
+}
+
+/* ---- start ---- */
+
+static void launch(struct task_run *t)
+{
+	struct err e cleanup_err = ERR_INIT;
+	struct keeper *k = NULL;
+	bool in_setup = false;
+
+	if (t->phase == TASK_PENDING)
+		task_run_event(t, EVENT_SETUP, "Building Task Directory", 0);
+	move(t, TASK_STARTING);
+	int r = alloc_run_save(t->alloc, &e);
+
+	/* Without a record on disk a killed agent would start the task a second time. */
+	if (r == 0)
+		r = task_launch(t, on_keeper, &k, &in_setup, &e);
+	if (r == 0) {
+		t->keeper = k;
+		return;
+	}
+	log_warn("client", "allocation %.8s: task \"%s\": cannot start: %s", t->alloc->id, t->name, err_str(&e));
+	task_run_event(t, in_setup ? EVENT_SETUP_FAILURE : EVENT_DRIVER_FAILURE, err_str(&e), 0);
+	ended(t, task_launch_may_work_later(r) ? RESTART_START_FAILED : RESTART_UNRECOVERABLE);
+}
+
+void task_run_start(struct task_run *t)
+{
+	if (t->phase == TASK_PENDING)
+		launch(t);
+}
+
+void task_run_skip(struct task_run *t)
+{
+	if (t->phase != TASK_PENDING)
+		return;
+	bury(t, false);
+	alloc_run_touch(t->alloc);
+}
+
+void task_run_fail_setup(struct task_run *t, const char *sentence)
+{
+	if (t->phase != TASK_PENDING)
+		return;
+	task_run_event(t, EVENT_SETUP_FAILURE, sentence, 0);
+	bury(t, true);
+}
+
+/* ---- stop ---- */
+
+static void step_killing(struct task_run *t)
+{
+	const struct client_config *c = t->alloc->host->config;
+	int64_t timeout = MODEL_HAS(task, t->def, kill_timeout) ? t->def->kill_timeout : KILL_TIMEOUT_DEFAULT;
+	struct err e cleanup_err = ERR_INIT;
+	int signal = SIGINT;
+
+	if (c->max_kill_timeout > 0)
+		timeout = MIN(timeout, c->max_kill_timeout);
+	if (!str_empty(t->def->kill_signal) && signal_parse(t->def->kill_signal, &signal, &e) < 0)
+		log_warn("client", "allocation %.8s: task \"%s\": kill_signal: %s; SIGINT is sent", t->alloc->id, t->name,
+		    err_str(&e));
+	if (t->stop_wanted)
+		task_run_event(t, EVENT_KILLING, NULL, timeout);
+	move(t, TASK_KILLING);
+	if (t->keeper && keeper_signal(t->keeper, signal, &e) < 0)
+		log_debug("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
+	set_timer(t, MAX(timeout, 0));
+}
+
+static void add_reason(struct task_run *t, enum lifecycle_reason reason, const char *sibling)
+{
+	if (reason == WHY_SIBLING_FAILED)
+		task_run_event(t, EVENT_SIBLING_FAILED, sibling, 0);
+	else if (reason == WHY_LEADER_DEAD)
+		task_run_event(t, EVENT_LEADER_DEAD, NULL, 0);
+	else if (reason == WHY_MAIN_DEAD)
+		task_run_event(t, EVENT_MAIN_DEAD, NULL, 0);
+}
+
+void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char *sibling, bool at_once)
+{
+	int64_t delay = at_once ? 0 : t->def->shutdown_delay;
+
+	if (t->phase == TASK_PENDING) {
+		task_run_skip(t);
+		return;
+	}
+	if (t->stop_wanted || t->phase == TASK_DEAD)
+		return;
+	t->stop_wanted = true;
+	t->restart_asked = false;
+	add_reason(t, reason, sibling);
+	switch (t->phase) {
+	case TASK_BACKOFF: /* waits to restart: nothing runs */
+		task_run_event(t, EVENT_KILLING, NULL, 0);
+		bury(t, false);
+		settle(t);
+		break;
+	case TASK_STARTING:
+		set_timer(t, START_PATIENCE);
+		break;
+	case TASK_RUNNING:
+		if (delay > 0) {
+			move(t, TASK_STOPPING);
+			set_timer(t, delay);
+			alloc_run_touch(t->alloc);
+		} else {
+			step_killing(t);
+		}
+		break;
+	default: /* it is being killed for a restart already: it ends, and stays down */
+		break;
+	}
+}
+
+int task_run_restart(struct task_run *t, struct err *e)
+{
+	if (t->phase != TASK_RUNNING)
+		return err_set(e, -ESRCH, "Task not running");
+	task_run_event(t, EVENT_RESTART_SIGNALED, "User requested restart", 0);
+	t->restart_asked = true;
+	step_killing(t);
+	return alloc_run_save(t->alloc, e);
+}
+
+int task_run_signal(struct task_run *t, int signal, struct err *e)
+{
+	if (t->phase != TASK_RUNNING && t->phase != TASK_STOPPING)
+		return err_set(e, -ESRCH, "Task not running");
+	task_run_event(t, EVENT_SIGNALING, signal_name(signal), 0);
+	return keeper_signal(t->keeper, signal, e);
+}
+
+/* ---- restore ---- */
+
+bool task_run_adopt(struct task_run *t)
+{
+	struct err e cleanup_err = ERR_INIT;
+
+	if (keeper_adopt(t->alloc->host->base, t->record_dir, on_keeper, t, &t->keeper, &e) < 0) {
+		t->keeper = NULL;
+		return false;
+	}
+	if (t->phase == TASK_PENDING) { /* our record is lost, the keeper's is not */
+		task_launch_find_cgroup(t);
+		t->phase = TASK_STARTING;
+	}
+	return true;
+}
+
+static void restore_process(struct task_run *t)
+{
+	enum task_phase was = t->phase;
+
+	task_launch_find_cgroup(t);
+	if (!task_run_adopt(t)) {
+		/* Recorded as starting, but no keeper was ever made; or its record is gone with the process. */
+		if (was == TASK_STARTING) {
+			t->phase = TASK_BACKOFF;
+			set_timer(t, 0);
+			return;
+		}
+		struct task_event_exit ev = { .code = -1, .unknown = true, .message = "the record of the process is gone" };
+
+		task_event_add_exit(t->arena, t->state, clock_now(), &ev);
+		t->phase = TASK_RUNNING;
+		ended(t, RESTART_EXIT_FAILED);
+		return;
+	}
+	if (was == TASK_STOPPING || was == TASK_KILLING) {
+		/* The sequence starts over when the allocation says so; an asked restart goes on from here. */
+		t->phase = TASK_RUNNING;
+		if (t->restart_asked)
+			step_killing(t);
+	}
+}
+
+void task_run_restore(struct task_run *t, const struct task_record *r)
+{
+	t->state = model_copy(t->arena, &type_task_state, r->state);
+	t->restarts = r->restarts;
+	t->restart_asked = r->restart_asked;
+	t->phase = r->phase < TASK_PHASES ? (enum task_phase)r->phase : TASK_PENDING;
+	if (task_run_has_process(t)) {
+		restore_process(t);
+	} else if (t->phase == TASK_BACKOFF) {
+		/* The rest of its delay is not known exactly; a policy's delay is a minimum that has begun before. */
+		int64_t delay = t->def->restart_policy ? t->def->restart_policy->delay : 0;
+		int64_t waited = clock_now() - t->state->last_restart;
+
+		set_timer(t, waited >= 0 && waited < delay ? delay - waited : 0);
+	}
+}

@@ -1,0 +1,80 @@
+/*
+ * task_run: one task of one allocation on this client: its phase, its restart policy, its events, and the keeper that
+ * holds the process. Owned by its allocation (agent/alloc_run.h). A process exists only in the phases starting to
+ * killing, and what is needed to find it again is on disk before it is started. Every change is told to the allocation
+ * by alloc_run_changed(), which decides what happens next.
+ */
+#ifndef AGENT_TASK_RUN_H
+#define AGENT_TASK_RUN_H
+
+#include "agent/client_state.h"
+#include "agent/keeper.h"
+#include "agent/lifecycle.h"
+#include "agent/task_event.h"
+
+struct alloc_run;
+struct event;
+
+enum task_phase { /* numbers are in the records on disk */
+	TASK_PENDING,  /* its turn has not come */
+	TASK_STARTING, /* given to a keeper, no word yet */
+	TASK_RUNNING,
+	TASK_STOPPING, /* shutdown_delay: still runs, no signal yet */
+	TASK_KILLING,  /* kill signal sent; SIGKILL at the end of kill_timeout */
+	TASK_BACKOFF,  /* ended; starts again after a delay */
+	TASK_DEAD,
+	TASK_PHASES,
+};
+
+struct task_usage_sample { /* what agent/usage.c saw last */
+	int64_t at;           /* monotonic ns, 0 = never */
+	int64_t user, system; /* cpu time, ns */
+	double user_percent, system_percent;
+};
+
+struct task_run {
+	struct alloc_run *alloc;
+	const struct task *def; /* of the job version that the allocation has now */
+	char *name;
+	char *record_dir; /* of the keeper */
+	enum task_phase phase;
+	enum lifecycle_role role;
+	struct arena *arena; /* holds state only; renewed when old events fill it */
+	struct task_state *state;
+	struct restart_tracker restarts;
+	struct keeper *keeper; /* NULL when no process is known */
+	struct event *timer;   /* of the phase; NULL until first needed */
+	char *cgroup;          /* folder, NULL when the task has none */
+	bool stop_wanted;      /* and no restart follows */
+	bool restart_asked;
+	bool sigkilled;
+	struct task_usage_sample usage;
+};
+
+struct task_run *task_run_new(struct alloc_run *alloc, const struct task *def);
+/* Forgets the task; a process that it has goes on. */
+void task_run_free(struct task_run *t);
+
+const char *task_phase_name(enum task_phase p);
+bool task_run_has_process(const struct task_run *t);
+
+/* PENDING only. */
+void task_run_start(struct task_run *t);
+/* Marks a pending task as dead without having run. */
+void task_run_skip(struct task_run *t);
+/* Stops for good, with shutdown_delay unless at_once; the reason becomes an event. Fine in every phase. */
+void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char *sibling, bool at_once);
+/* Fails a task that could not be set up; no restart. */
+void task_run_fail_setup(struct task_run *t, const char *sentence);
+/* -ESRCH: "Task not running". */
+int task_run_restart(struct task_run *t, struct err *e);
+int task_run_signal(struct task_run *t, int signal, struct err *e);
+/* Takes up what the record says; processes are adopted. Called once, before anything else. */
+void task_run_restore(struct task_run *t, const struct task_record *r);
+/* Looks for a keeper's record when there is no record of ours: true when a process was found. */
+bool task_run_adopt(struct task_run *t);
+/* What goes to disk: pointers into t. */
+void task_run_record(const struct task_run *t, struct task_record *out);
+void task_run_event(struct task_run *t, enum task_event_kind kind, const char *text, int64_t duration);
+
+#endif

@@ -1,0 +1,284 @@
+#include "agent/usage.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+
+#include "agent/alloc_run.h"
+#include "agent/usage_host.h"
+#include "base/clock.h"
+#include "base/codec.h"
+
+#define FRESH     (250 * MILLI) /* a look at /proc serves this long */
+#define PROCS_MAX 65536
+#define PIDS_SHOWN 64 /* processes listed one by one in an answer */
+
+struct usage {
+	int64_t at; /* of the look; 0 = none yet */
+	struct usage_proc *procs;
+	size_t n, cap;
+	struct usage_host host;
+};
+
+struct figures { /* of one process, task or allocation */
+	double user, system; /* percent of one core */
+	int64_t rss, swap, cache, usage, max;
+	bool from_cgroup, any;
+};
+
+struct usage *usage_new(void)
+{
+	return xcalloc(1, sizeof(struct usage));
+}
+
+void usage_free(struct usage *u)
+{
+	if (!u)
+		return;
+	usage_host_release(&u->host);
+	free(u->procs);
+	free(u);
+}
+
+/* ---- /proc ---- */
+
+bool usage_parse_stat(const char *line, struct usage_proc *out)
+{
+	/* The name is in brackets and may hold anything, brackets too. */
+	const char *p = strrchr(line, ')');
+	struct usage_proc r = { .pid = atoi(line) };
+	long long user, system, rss;
+
+	if (!p || sscanf(p + 1, " %*c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %lld %lld %*d %*d %*d %*d %*d %*d %*u %*u %lld",
+	                  &r.ppid, &r.session, &user, &system, &rss) != 5)
+		return false;
+	r.user = user;
+	r.system = system;
+	r.rss = rss;
+	*out = r;
+	return r.pid > 0;
+}
+
+static bool read_small(const char *path, char *text, size_t size)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	return ((const struct usage_proc *)a)->pid - ((const struct usage_proc *)b)->pid;
+}
+
+static void look(struct usage *u)
+{
+	int64_t now = clock_monotonic();
+
+	if (u->at && now - u->at < FRESH)
+		return;
+	u->at = now;
+	u->n = 0;
+	DIR *d = opendir("/proc");
+
+	for (struct dirent *de = d ? readdir(d) : NULL; de && u->n < PROCS_MAX; de = readdir(d)) {
+		char path[64], text[1024];
+
+		if (!isdigit((unsigned char)de->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.20s/stat", de->d_name);
+		if (!read_small(path, text, sizeof(text)))
+			continue;
+		if (u->n == u->cap) {
+			u->cap = u->cap ? 2 * u->cap : 64;
+			u->procs = xrealloc(u->procs, u->cap, sizeof(*u->procs));
+		}
+		if (usage_parse_stat(text, &u->procs[u->n]))
+			u->n++;
+	}
+	if (d)
+		closedir(d);
+	qsort(u->procs, u->n, sizeof(*u->procs), by_pid);
+}
+
+static const struct usage_proc *find(const struct usage *u, int pid)
+{
+	const struct usage_proc key = { .pid = pid };
+
+	return u->n ? bsearch(&key, u->procs, u->n, sizeof(key), by_pid) : NULL;
+}
+
+/* ---- cgroup ---- */
+
+static int64_t read_number(const char *dir, const char *name)
+{
+	char path[512], text[64];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return read_small(path, text, sizeof(text)) ? strtoll(text, NULL, 10) : -1;
+}
+
+static int64_t read_keyed(const char *dir, const char *name, const char *key)
+{
+	char path[512], text[4096];
+	size_t n = strlen(key);
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (!read_small(path, text, sizeof(text)))
+		return -1;
+	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+		if (!strncmp(p, key, n) && p[n] == ' ')
+			return strtoll(p + n, NULL, 10);
+	return -1;
+}
+
+/* cgroup v2 files; false when the task has no such group. Times in ns. */
+static bool read_cgroup(const struct task_run *t, int64_t *user, int64_t *system, struct figures *f)
+{
+	if (str_empty(t->cgroup) || (*user = read_keyed(t->cgroup, "cpu.stat", "user_usec")) < 0)
+		return false;
+	*user *= 1000;
+	*system = MAX(read_keyed(t->cgroup, "cpu.stat", "system_usec"), INT64_C(0)) * 1000;
+	int64_t current = read_number(t->cgroup, "memory.current");
+
+	if (current < 0)
+		return true;
+	f->from_cgroup = true;
+	f->usage = current;
+	f->max = MAX(read_number(t->cgroup, "memory.peak"), INT64_C(0));
+	f->rss = MAX(read_keyed(t->cgroup, "memory.stat", "anon"), INT64_C(0));
+	f->cache = MAX(read_keyed(t->cgroup, "memory.stat", "file"), INT64_C(0));
+	f->swap = MAX(read_number(t->cgroup, "memory.swap.current"), INT64_C(0));
+	return true;
+}
+
+/* ---- JSON ---- */
+
+static void put_usage(struct buf *b, const struct figures *f, double mhz, const char *devices)
+{
+	double percent = f->user + f->system;
+
+	buf_printf(b,
+	    "{\"CpuStats\":{\"Measured\":%s,\"Percent\":%.6g,\"SystemMode\":%.6g,\"ThrottledPeriods\":0,\"ThrottledTime\":0,"
+	    "\"TotalTicks\":%.6g,\"UserMode\":%.6g},\"DeviceStats\":%s,\"MemoryStats\":{\"Cache\":%lld,\"KernelMaxUsage\":0,"
+	    "\"KernelUsage\":0,\"MaxUsage\":%lld,\"Measured\":%s,\"RSS\":%lld,\"Swap\":%lld,\"Usage\":%lld}}",
+	    f->any ? "[\"System Mode\",\"User Mode\",\"Percent\"]" : "null", percent, f->system, percent * mhz / 100.0, f->user,
+	    devices, (long long)f->cache, (long long)f->max,
+	    !f->any ? "null" : f->from_cgroup ? "[\"RSS\",\"Cache\",\"Swap\",\"Usage\",\"Max Usage\"]" : "[\"RSS\",\"Swap\"]",
+	    (long long)f->rss, (long long)f->swap, (long long)f->usage);
+}
+
+/* ---- tasks ---- */
+
+/* Turns cpu times so far into percentages since the last look at this task. */
+static void rate(struct task_run *t, int64_t at, int64_t user, int64_t system, struct figures *f)
+{
+	struct task_usage_sample *s = &t->usage;
+
+	if (!s->at || user < s->user || system < s->system) {
+		/* The first look: over the life of the process so far. */
+		int64_t lived = MAX(clock_now() - t->state->started_at, FRESH);
+
+		s->user_percent = 100.0 * (double)user / (double)lived;
+		s->system_percent = 100.0 * (double)system / (double)lived;
+	} else if (at - s->at >= FRESH) {
+		s->user_percent = 100.0 * (double)(user - s->user) / (double)(at - s->at);
+		s->system_percent = 100.0 * (double)(system - s->system) / (double)(at - s->at);
+	} else {
+		f->user = s->user_percent;
+		f->system = s->system_percent;
+		return;
+	}
+	s->at = at;
+	s->user = user;
+	s->system = system;
+	f->user = s->user_percent;
+	f->system = s->system_percent;
+}
+
+/* A task's processes: those of its session, and their children whatever session they made for themselves. */
+static bool belongs(const struct usage *u, const struct usage_proc *p, int task_pid, int session)
+{
+	for (int depth = 0; p && depth < 32; depth++) {
+		if (p->pid == task_pid || (session > 0 && p->session == session && p->pid != session))
+			return true;
+		p = p->ppid > 1 ? find(u, p->ppid) : NULL;
+	}
+	return false;
+}
+
+static void put_task(struct usage *u, struct task_run *t, double mhz, struct buf *json, struct figures *sum)
+{
+	const int64_t tick = SECOND / sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
+	const int pid = keeper_pid(t->keeper);
+	const struct usage_proc *leader = find(u, pid);
+	const int session = leader ? leader->session : 0;
+	int shown = 0;
+	struct figures f = { .any = true };
+	int64_t user = 0, system = 0, group_user, group_system;
+
+	json_put_string(json, t->name, strlen(t->name));
+	buf_puts(json, ":{\"Pids\":{");
+	for (size_t i = 0; i < u->n; i++) {
+		const struct usage_proc *p = &u->procs[i];
+
+		if (!belongs(u, p, pid, session))
+			continue;
+		user += p->user * tick;
+		system += p->system * tick;
+		f.rss += p->rss * page;
+		if (shown >= PIDS_SHOWN)
+			continue;
+		const struct figures one = { .any = true, .rss = p->rss * page };
+
+		buf_printf(json, "%s\"%d\":", shown++ ? "," : "", p->pid);
+		put_usage(json, &one, mhz, "null");
+	}
+	if (read_cgroup(t, &group_user, &group_system, &f)) {
+		user = group_user;
+		system = group_system;
+	}
+	rate(t, u->at, user, system, &f);
+	buf_puts(json, "},\"ResourceUsage\":");
+	put_usage(json, &f, mhz, "null");
+	buf_printf(json, ",\"Timestamp\":%lld}", (long long)clock_now());
+	sum->any = true;
+	sum->from_cgroup |= f.from_cgroup;
+	sum->user += f.user;
+	sum->system += f.system;
+	sum->rss += f.rss;
+	sum->swap += f.swap;
+	sum->cache += f.cache;
+	sum->usage += f.usage;
+	sum->max += f.max;
+}
+
+void usage_alloc(struct usage *u, struct alloc_run *a, double mhz, struct buf *json)
+{
+	struct buf tasks cleanup_buf = BUF_INIT;
+	struct figures sum = { 0 };
+
+	look(u);
+	for (uint32_t i = 0; i < a->n; i++) {
+		struct task_run *t = a->tasks[i];
+
+		if (!t->keeper || t->phase < TASK_RUNNING || t->phase > TASK_KILLING || keeper_pid(t->keeper) <= 0)
+			continue;
+		if (tasks.len)
+			buf_putc(&tasks, ',');
+		put_task(u, t, mhz, &tasks, &sum);
+	}
+	buf_puts(json, "{\"ResourceUsage\":");
+	put_usage(json, &sum, mhz, "[]");
+	buf_printf(json, ",\"Tasks\":{%s},\"Timestamp\":%lld}", tasks.data ? tasks.data : "",
+	    sum.any ? (long long)clock_now() : 0LL);
+}
+
+void usage_host(struct usage *u, const char *alloc_dir, double mhz, struct buf *json)
+{
+	usage_host_put(&u->host, alloc_dir, mhz, json);
+}
