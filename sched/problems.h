@@ -1,0 +1,28 @@
+/*
+ * problems: everything that is wrong with a job, gathered while it is checked and told at once, in the form in which
+ * clients of the API know it: "2 errors occurred:\n\t* first\n\t* second\n\n", nested where the thing is nested.
+ */
+#ifndef SCHED_PROBLEMS_H
+#define SCHED_PROBLEMS_H
+
+#include "base/model.h"
+
+struct problems {
+	struct arena *a;
+	struct strs list;
+};
+
+void problems_add(struct problems *p, const char *fmt, ...) PRINTF(2, 3);
+/* The text of all of them; "" when there is none. */
+const char *problems_text(const struct problems *p);
+/* Adds the text of inner, when it has any, after a prefix made of fmt. */
+void problems_nest(struct problems *p, const struct problems *inner, const char *fmt, ...) PRINTF(3, 4);
+
+/* Parts of the check of a job (sched/admit_validate.c calls these of sched/admit_task.c). */
+void validate_constraints(struct problems *p, const struct objs *constraints, const struct objs *affinities);
+void validate_spreads(struct problems *p, const struct objs *spreads);
+void validate_network(struct problems *p, const struct task_group *g);
+void validate_services(struct problems *p, const struct task_group *g, const struct objs *services);
+void validate_task(struct problems *p, const struct task_group *g, const struct task *t);
+
+#endif
