@@ -14,17 +14,21 @@
  *   commit_end    returns the index up to which everything is now durable.
  *
  * File format, version 1, all integers little-endian:
- *   folder   <data_dir>/server/journal/: segment-<first index, 16 hex>.log, snapshot-<index, 16 hex>.snap
+ *   folder   <data_dir>/server/journal/: lock, segment-<first index, 16 hex>.log, snapshot-<index, 16 hex>.snap
  *   segment  header: "DRVRLOG1", u32 format version, u32 feature level, 16 bytes cluster id, u64 first index,
  *            u32 crc32c of the above; then frames; then zeros up to the preallocated end.
- *   frame    u32 length (of the payload), u32 crc32c (of index + payload), u64 index, payload. Indexes are
- *            consecutive. Length 0 ends the segment.
- *   snapshot header as a segment's with "DRVRSNP1" and the index it stands for; frames whose payloads are
- *            entries that rebuild the state; a last frame with the count of frames. Temp file, fsync, rename,
- *            fsync of the folder.
- *   A torn tail (a frame of the newest segment that is cut short or fails its sum, with no valid frame after
- *   it) is cut and reported. A bad frame with valid ones after it is damage: replay refuses and names file,
- *   offset and index.
+ *   frame    u32 length (of the payload), u32 crc32c (of index, back and payload), u64 index, u32 back, payload. Indexes are
+ *            consecutive; index - back is the first index of the batch that the frame was committed with. Length 0
+ *            ends the segment.
+ *   snapshot header as a segment's with "DRVRSNP1" and the index it stands for; frames, numbered from 1, whose payloads
+ *            are entries that rebuild the state; a last frame, numbered 2^64-1, with the u64 count of the others.
+ *            Temp file, fsync, rename, fsync of the folder; only then are the segments and the snapshot that it
+ *            replaces removed.
+ *
+ * A batch is written when the one before it is durable, so the pages of one batch alone can be half on the disk after a power
+ * cut, in any order. Hence: a bad or missing frame after which no frame of a LATER batch is valid is a torn tail; it is cut
+ * and reported, because nothing in it was ever acknowledged. With a valid frame of a later batch behind it, it is
+ * damage: replay refuses and names file, offset and index.
  */
 #ifndef SCHED_JOURNAL_H
 #define SCHED_JOURNAL_H
@@ -69,7 +73,9 @@ void journal_memory_set_limit(struct journal *j, uint64_t bytes);
 struct journal_file_config {
 	const char *dir;       /* created 0700 when missing */
 	uint64_t segment_size; /* bytes preallocated at a time; 0 = 64 MiB */
-	struct uuid cluster_id; /* written into new files; a folder of another cluster is refused */
+	struct uuid cluster_id; /* written into new files; a folder of another cluster is refused. nil: the folder's own, or a
+	                         * random one when it is new */
+	uint64_t budget;       /* bytes that all segments together may take; 0 = what the file system has */
 	bool sync;             /* false only in benchmarks that say so */
 };
 /* Opens and locks the folder. A second process is refused with a sentence that names the holder. */
