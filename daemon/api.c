@@ -1,0 +1,397 @@
+/* api: ids, prefixes, paging and common items of the API handlers. Holds no state. */
+#include "daemon/api.h"
+
+#include "sched/admit.h"
+#include "sched/uuid_table.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+#define DEFAULT_MAX_PRIORITY 100
+#define DEFAULT_PRIORITY     50
+#define DEFAULT_MAX_COUNT    50000
+
+void api_answer_mode(struct call *c, const struct type *t, const void *obj, enum codec_mode mode)
+{
+	codec_to_json(call_out(c), t, obj, mode, call_indent(c), 0);
+	call_json(c, 200);
+}
+
+void api_answer(struct call *c, const struct type *t, const void *obj)
+{
+	api_answer_mode(c, t, obj, CODEC_API);
+}
+
+void api_refuse(struct call *c, const struct err *e)
+{
+	if (e->code == -EPERM)
+		call_fail(c, e);
+	else
+		call_error(c, 500, "%s", err_str(e));
+}
+
+void api_answer_eval(struct call *c, const struct core_eval_reply *r)
+{
+	char id[UUID_STR];
+	struct eval_answer a = {
+	    .eval_id = uuid_format(r->eval, id),
+	    .eval_create_index = (int64_t)r->eval_create_index,
+	    .job_modify_index = (int64_t)r->job_modify_index,
+	    .index = (int64_t)r->index,
+	    .warnings = r->warnings ? r->warnings : "",
+	};
+
+	a.has = UINT64_MAX >> (64 - type_eval_answer.n);
+	MODEL_UNSET(eval_answer, &a, volume_eval_id);
+	MODEL_UNSET(eval_answer, &a, volume_eval_index);
+	call_set_index(c, r->index);
+	api_answer(c, &type_eval_answer, &a);
+}
+
+void api_answer_index(struct call *c, uint64_t index)
+{
+	bool first = true;
+
+	call_set_index(c, index);
+	buf_putc(call_out(c), '{');
+	json_put_key(call_out(c), "Index", &first, call_indent(c), 1);
+	json_put_int(call_out(c), (int64_t)index);
+	json_put_end(call_out(c), '}', false, call_indent(c), 0);
+	call_json(c, 200);
+}
+
+/* What is wrong with a text that should be (the beginning of) an id, NULL when nothing is. */
+static const char *id_problem(const char *s, bool whole, struct buf *b)
+{
+	size_t digits = 0;
+
+	if (whole && strlen(s) != 36)
+		return "UUID must be 36 characters";
+	for (const char *p = s; *p; p++)
+		digits += *p != '-';
+	if (!whole && digits % 2)
+		return "Input (without hyphens) must be even length";
+	for (const char *p = s; *p; p++) {
+		if (*p == '-' || isxdigit((unsigned char)*p))
+			continue;
+		buf_printf(b, "Invalid UUID: encoding/hex: invalid byte: U+%04X '%c'",
+		    (unsigned char)*p, isprint((unsigned char)*p) ? *p : '?');
+		return b->data;
+	}
+	return NULL;
+}
+
+static int refuse_id(struct call *c, const char *what, const char *problem)
+{
+	call_error(c, 500, "%s%sindex error: %s", what, *what ? " lookup failed: " : "", problem);
+	return -EINVAL;
+}
+
+int api_id(struct call *c, const char *param, const char *what, struct uuid *out)
+{
+	const char *s = call_param(c, param), *problem;
+	cleanup_buf struct buf b = BUF_INIT;
+	cleanup_free char *lower = xstrdup(s ? s : "");
+
+	problem = id_problem(lower, true, &b);
+	if (problem)
+		return refuse_id(c, what, problem);
+	for (char *p = lower; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	if (uuid_parse(lower, out) < 0)
+		return refuse_id(c, what, "the hyphens of the UUID are at the wrong places");
+	return 0;
+}
+
+int api_prefix(struct call *c, const char *what, const char **out)
+{
+	const char *s = call_query(c, "prefix"), *problem;
+	cleanup_buf struct buf b = BUF_INIT;
+	struct uuid first, last;
+	char *lower;
+
+	*out = NULL;
+	if (str_empty(s))
+		return 0;
+	lower = arena_strdup(call_arena(c), s);
+	for (char *p = lower; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	problem = id_problem(lower, false, &b);
+	if (!problem && uuid_prefix(lower, &first, &last) < 0)
+		problem = "the prefix is longer than a UUID, or its hyphens are at the wrong places";
+	if (problem)
+		return refuse_id(c, what, problem);
+	*out = lower;
+	return 0;
+}
+
+int api_bool(struct call *c, const char *name, bool *out)
+{
+	static const struct {
+		const char *word;
+		bool value;
+	} words[] = {{"1", true}, {"t", true}, {"T", true}, {"true", true}, {"TRUE", true},
+	    {"True", true}, {"0", false}, {"f", false}, {"F", false}, {"false", false},
+	    {"FALSE", false}, {"False", false}};
+	const char *s = call_query(c, name);
+
+	*out = false;
+	if (str_empty(s))
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strcmp(words[i].word, s) == 0) {
+			*out = words[i].value;
+			return 0;
+		}
+	}
+	call_error(c, 500,
+	    "Failed to parse value of \"%s\" (%s) as a bool: strconv.ParseBool: parsing \"%s\": invalid "
+	    "syntax",
+	    name, s, s);
+	return -EINVAL;
+}
+
+int api_decode_optional(struct call *c, const struct type *t, void *obj)
+{
+	size_t n;
+
+	call_body(c, &n);
+	return n ? call_decode(c, t, obj) : 0;
+}
+
+bool api_in_namespace(const struct call *c, const char *ns)
+{
+	const char *asked = call_namespace(c);
+
+	return strcmp(asked, "*") == 0 || str_eq(asked, ns);
+}
+
+void api_limits(const struct call *c, struct admit_limits *out)
+{
+	const struct config *conf = call_daemon(c)->config;
+
+	*out = (struct admit_limits){
+	    .max_priority = conf->server.job_max_priority,
+	    .default_priority = conf->server.job_default_priority,
+	    .max_count = conf->server.job_max_count,
+	    .region = conf->region ? conf->region : "global",
+	};
+	if (!out->max_priority)
+		out->max_priority = DEFAULT_MAX_PRIORITY;
+	if (!out->default_priority)
+		out->default_priority = DEFAULT_PRIORITY;
+	if (!out->max_count)
+		out->max_count = DEFAULT_MAX_COUNT;
+}
+
+/* ---- paging ---- */
+
+int page_begin(struct page *p, struct call *c)
+{
+	*p = (struct page){.call = c};
+	if (!str_empty(call_query(c, "filter"))) {
+		call_error(c, 400,
+		    "filter expressions are not understood by this server; use prefix, namespace or "
+		    "status, or filter the answer");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void page_offer(struct page *p, void *item)
+{
+	if (p->n == p->cap) {
+		p->cap = MAX(p->cap * 2, UINT32_C(64));
+		p->items = xrealloc(p->items, p->cap, sizeof(*p->items));
+	}
+	p->items[p->n++] = item;
+}
+
+/* Position of the item that the token names; p->n when it is gone. */
+static uint32_t find_token(const struct page *p, const char *want, page_token_fn *token)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	uint32_t i;
+
+	if (str_empty(want))
+		return 0;
+	for (i = 0; i < p->n; i++) {
+		buf_clear(&b);
+		token(p->items[i], &b);
+		if (str_eq(b.data, want))
+			break;
+	}
+	return i;
+}
+
+static void reverse(struct page *p)
+{
+	for (uint32_t i = 0; i < p->n / 2; i++) {
+		void *item = p->items[i];
+
+		p->items[i] = p->items[p->n - 1 - i];
+		p->items[p->n - 1 - i] = item;
+	}
+}
+
+void page_end(struct page *p, page_put_fn *put, page_token_fn *token)
+{
+	struct call *c = p->call;
+	const char *per_page = call_query(c, "per_page");
+	unsigned long limit = per_page ? strtoul(per_page, NULL, 10) : 0;
+	struct buf *b = call_out(c);
+	int indent = call_indent(c);
+	bool first = true;
+	uint32_t i;
+
+	if (call_query_bool(c, "reverse"))
+		reverse(p);
+	i = find_token(p, call_query(c, "next_token"), token);
+	if (p->n && i == p->n) {
+		free(p->items);
+		call_error(c, 400, "next_token names an item that is gone; start again at the first page");
+		return;
+	}
+	buf_putc(b, '[');
+	for (unsigned long shown = 0; i < p->n && (!limit || shown < limit); i++, shown++) {
+		json_put_sep(b, &first, indent, 1);
+		put(c, b, p->items[i], indent, 1);
+	}
+	json_put_end(b, ']', first, indent, 0);
+	if (i < p->n) {
+		cleanup_buf struct buf next = BUF_INIT;
+
+		token(p->items[i], &next);
+		call_set_header(c, "X-Nomad-NextToken", next.data);
+	}
+	free(p->items);
+	call_json(c, 200);
+}
+
+/* ---- common items ---- */
+
+static void put_token(struct buf *out, uint64_t index, struct uuid id)
+{
+	char text[UUID_STR];
+
+	buf_printf(out, "%llu.%s", (unsigned long long)index, uuid_format(id, text));
+}
+
+void api_alloc_token(const void *alloc, struct buf *out)
+{
+	const struct alloc *a = alloc;
+
+	put_token(out, a->create_index, a->id);
+}
+
+void api_eval_token(const void *eval_entry, struct buf *out)
+{
+	const struct eval_entry *e = eval_entry;
+
+	put_token(out, e->create_index, e->id);
+}
+
+void api_deployment_token(const void *deployment_entry, struct buf *out)
+{
+	const struct deployment_entry *d = deployment_entry;
+
+	put_token(out, d->create_index, d->id);
+}
+
+/* Copies a field of the same name and kind, its bit included. */
+#define TAKE(to, from, field)                                                                      \
+	do {                                                                                       \
+		(to)->field = (from)->field;                                                       \
+		if (MODEL_HAS(allocation, from, field))                                            \
+			(to)->has |= MODEL_BIT(alloc_stub, field);                                 \
+	} while (0)
+
+void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int indent, int depth)
+{
+	const struct alloc *a = alloc;
+	const char *states = call_query(c, "task_states");
+	cleanup_arena struct arena *arena = arena_new();
+	const struct allocation *v = alloc_view(arena, a, false);
+	struct alloc_stub s = {0};
+
+	TAKE(&s, v, id);
+	TAKE(&s, v, eval_id);
+	TAKE(&s, v, name);
+	TAKE(&s, v, namespace);
+	TAKE(&s, v, node_id);
+	TAKE(&s, v, node_name);
+	TAKE(&s, v, job_id);
+	TAKE(&s, v, task_group);
+	TAKE(&s, v, desired_status);
+	TAKE(&s, v, desired_description);
+	TAKE(&s, v, client_status);
+	TAKE(&s, v, client_description);
+	TAKE(&s, v, desired_transition);
+	TAKE(&s, v, deployment_status);
+	TAKE(&s, v, followup_eval_id);
+	TAKE(&s, v, next_allocation);
+	TAKE(&s, v, reschedule_tracker);
+	TAKE(&s, v, preempted_allocations);
+	TAKE(&s, v, preempted_by_allocation);
+	TAKE(&s, v, create_index);
+	TAKE(&s, v, modify_index);
+	TAKE(&s, v, create_time);
+	TAKE(&s, v, modify_time);
+	MODEL_SET(alloc_stub, &s, job_type, a->version->spec->type);
+	MODEL_SET(alloc_stub, &s, job_version, a->version->version);
+	if (!states || strcmp(states, "false") != 0)
+		TAKE(&s, v, task_states);
+	if (call_query_bool(c, "resources"))
+		TAKE(&s, v, allocated_resources);
+	codec_to_json(b, &type_alloc_stub, &s, CODEC_API, indent, depth);
+}
+
+void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth)
+{
+	const struct eval_entry *e = eval_entry;
+	struct eval v = *e->spec;
+
+	(void)c;
+	MODEL_SET(eval, &v, create_index, (int64_t)e->create_index);
+	MODEL_SET(eval, &v, modify_index, (int64_t)e->modify_index);
+	MODEL_SET(eval, &v, status, eval_status_names[e->status]);
+	codec_to_json(b, &type_eval, &v, CODEC_API, indent, depth);
+}
+
+void api_put_deployment(
+    struct call *c, struct buf *b, const void *deployment_entry, int indent, int depth)
+{
+	const struct deployment_entry *d = deployment_entry;
+	struct deployment v = *d->spec;
+
+	(void)c;
+	MODEL_SET(deployment, &v, create_index, (int64_t)d->create_index);
+	MODEL_SET(deployment, &v, modify_index, (int64_t)d->modify_index);
+	codec_to_json(b, &type_deployment, &v, CODEC_API, indent, depth);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct deployment_entry *x = *(void *const *)a, *y = *(void *const *)b;
+
+	if (x->create_index != y->create_index)
+		return x->create_index < y->create_index ? 1 : -1;
+	return uuid_cmp(x->id, y->id);
+}
+
+void api_offer_deployments(struct page *p, const struct state *s, const char *ns, const char *job_id,
+    const char *prefix)
+{
+	struct deployment_entry *d;
+	char id[UUID_STR];
+
+	for (uint32_t i = 0; (d = uuid_table_next(s->deployments, &i));) {
+		if (job_id ? !str_eq(d->spec->job_id, job_id) || !str_eq(d->spec->namespace, ns)
+			   : !api_in_namespace(p->call, d->spec->namespace))
+			continue;
+		if (!prefix || str_starts(uuid_format(d->id, id), prefix))
+			page_offer(p, d);
+	}
+	if (p->n > 1)
+		qsort(p->items, p->n, sizeof(*p->items), newest_first);
+}

@@ -1,0 +1,68 @@
+/*
+ * api: what the handlers of daemon/api_*.c share: ids and prefixes with their error texts, lists with paging, answers by
+ * table. Handlers read the state in the turn that serves the request; answers are streamed into the call's buffer, an
+ * item at a time, whatever the length of a list.
+ */
+#ifndef DAEMON_API_H
+#define DAEMON_API_H
+
+#include "base/codec.h"
+#include "daemon/daemon.h"
+
+/* 200 with one object. */
+void api_answer(struct call *c, const struct type *t, const void *obj);
+void api_answer_mode(struct call *c, const struct type *t, const void *obj, enum codec_mode mode);
+/* 500 with the sentence: how this API words the refusal of an action. */
+void api_refuse(struct call *c, const struct err *e);
+/* The answer of an action that made an evaluation. */
+void api_answer_eval(struct call *c, const struct core_eval_reply *r);
+
+/* The answer of an action of which only the index is told. */
+void api_answer_index(struct call *c, uint64_t index);
+
+/* The id of the path parameter; answers 500 ("node lookup failed: ...") and returns -EINVAL when it is not one. */
+int api_id(struct call *c, const char *param, const char *what, struct uuid *out);
+/* A boolean query parameter, read strictly; absent is false. Answers 500 and returns -EINVAL on another word. */
+int api_bool(struct call *c, const char *name, bool *out);
+/* Checks the `prefix` of ids; NULL when none is asked for. Answers 500 and returns -EINVAL when it is not hexadecimal
+ * or has an odd number of digits. */
+int api_prefix(struct call *c, const char *what, const char **out);
+/* Decodes the body; an empty body leaves obj as it is. Answers and returns negative on failure. */
+int api_decode_optional(struct call *c, const struct type *t, void *obj);
+bool api_in_namespace(const struct call *c, const char *ns);
+
+/*
+ * A list answer: items that pass the caller's own filters are offered in the order of the list; the page takes those that
+ * per_page, next_token and reverse let through and writes X-Nomad-NextToken.
+ *
+ *	if (page_begin(&p, c)) return;      (it has answered)
+ *	... page_offer(&p, entry) ...
+ *	page_end(&p, put, token);
+ */
+struct page {
+	struct call *call;
+	void **items;
+	uint32_t n, cap;
+};
+/* Writes one item, without the comma. */
+typedef void page_put_fn(struct call *c, struct buf *b, const void *item, int indent, int depth);
+/* The token by which an item is found again: put into out. */
+typedef void page_token_fn(const void *item, struct buf *out);
+int page_begin(struct page *p, struct call *c);
+void page_offer(struct page *p, void *item);
+void page_end(struct page *p, page_put_fn *put, page_token_fn *token);
+
+/* Items that several lists have. */
+void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int indent, int depth);
+void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth);
+void api_put_deployment(struct call *c, struct buf *b, const void *deployment_entry, int indent, int depth);
+void api_alloc_token(const void *alloc, struct buf *out);
+void api_eval_token(const void *eval_entry, struct buf *out);
+void api_deployment_token(const void *deployment_entry, struct buf *out);
+/* Deployments of one job (NULL: of all), newest first. */
+void api_offer_deployments(struct page *p, const struct state *s, const char *ns, const char *job_id, const char *prefix);
+/* The limits by which jobs are made canonical and checked. */
+struct admit_limits;
+void api_limits(const struct call *c, struct admit_limits *out);
+
+#endif
