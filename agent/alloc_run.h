@@ -6,6 +6,7 @@
 #ifndef AGENT_ALLOC_RUN_H
 #define AGENT_ALLOC_RUN_H
 
+#include "agent/cgroup.h"
 #include "agent/client.h"
 #include "agent/task_run.h"
 
@@ -24,10 +25,16 @@ struct run_host { /* what allocations need of their client; outlives them */
 	struct event_base *base;
 	const struct client_config *config;
 	const struct node *node;
+	const struct cgroup_host *cgroups;
 	const char *records; /* <state>/allocs */
 	/* Something that the servers or the disk should know has changed; called often, must only take note. */
 	void (*on_change)(void *arg, struct alloc_run *a);
 	void *arg;
+	struct run_counts *counts;
+};
+
+struct run_counts { /* tasks of this agent's life */
+	uint64_t started, failed;
 };
 
 struct alloc_run {

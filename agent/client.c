@@ -30,7 +30,8 @@ struct client {
 	struct event *flush, *gc;
 	struct usage *usage;
 	double mhz; /* of one core */
-	uint64_t started, failed;
+	struct cgroup_host cgroups;
+	struct run_counts counts;
 };
 
 /* ---- changes: report first, then save what is not needed to find a process again ---- */
@@ -242,11 +243,14 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 		client_stop(c);
 		return r;
 	}
+	cgroup_detect(&c->cgroups, "/sys/fs/cgroup", cfg->cgroup_parent);
 	c->table.host = (struct run_host){
 		.base = base,
 		.config = cfg,
 		.node = c->node,
+		.cgroups = &c->cgroups,
 		.records = c->records,
+		.counts = &c->counts,
 		.on_change = on_change,
 		.arg = c,
 	};
@@ -405,7 +409,7 @@ bool client_task_live(struct client *c, const char *alloc_id, const char *task)
 
 void client_stats(const struct client *c, struct client_stats *out)
 {
-	struct client_stats s = { .started = c->started, .failed = c->failed };
+	struct client_stats s = { .started = c->counts.started, .failed = c->counts.failed };
 	const char *key;
 	void *value;
 

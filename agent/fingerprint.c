@@ -109,8 +109,12 @@ void fingerprint_drivers(struct fingerprint *f)
 		(*d)->fingerprint(info, f->arena, driver_enabled(f->config, (*d)->name));
 		MODEL_SET(driver_info, info, update_time, clock_now());
 		objmap_set(f->arena, &f->node->drivers, (*d)->name, info);
-		for (uint32_t i = 0; info->detected && info->healthy && i < info->attributes.n; i++)
+		if (!info->detected || !info->healthy)
+			continue;
+		for (uint32_t i = 0; i < info->attributes.n; i++)
 			fingerprint_set(f, info->attributes.v[i].key, "%s", info->attributes.v[i].value);
+		/* Job files of old match "1" here, whatever the driver calls its own attribute. */
+		fingerprint_set(f, arena_printf(f->arena, "driver.%s", (*d)->name), "1");
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "agent/alloc_run.h"
 #include "agent/driver.h"
 #include "agent/task_env.h"
+#include "base/log.h"
 
 #define LOG_FILES_DEFAULT   10
 #define LOG_FILE_MB_DEFAULT 10
@@ -213,7 +214,7 @@ static void build_env(const struct task_run *t, const struct alloc_paths *paths,
 		.alloc_dir = paths->shared,
 		.task_dir = paths->local,
 		.secrets_dir = paths->secrets,
-		.parent_cgroup = al->host->node->cgroup_parent,
+		.parent_cgroup = al->host->cgroups->version == CGROUP_NONE ? "" : al->host->cgroups->parent,
 		.bind_ip = c->bind_ip,
 		.host_env = (const char *const *)environ,
 		.env_denylist = denylist ? denylist : strmap_get(&c->options, "env.blacklist"),
@@ -274,12 +275,19 @@ static int prepare(struct task_run *t, const struct alloc_paths *paths, struct a
 	spec->user = dt.user;
 	if (!spec->work_dir)
 		spec->work_dir = paths->task;
-	for (uint32_t i = 0; !spec->env.n && i < env.n; i++)
-		strs_push(a, &spec->env, arena_printf(a, "%s=%s", env.v[i].key, env.v[i].value));
 	set_logs(t, paths, a, spec);
 	if (!spec->cgroup)
 		spec->cgroup = "";
 	return 0;
+}
+
+/* For accounting and for a kill that misses nothing. A task without one runs all the same. */
+static void make_cgroup(const struct task_run *t, struct keeper_spec *spec, struct arena *a)
+{
+	struct err e cleanup_err = ERR_INIT;
+
+	if (cgroup_make(t->alloc->host->cgroups, t->alloc->id, t->name, NULL, spec, a, &e) < 0)
+		log_debug("client", "allocation %.8s: task \"%s\" runs without a cgroup: %s", t->alloc->id, t->name, err_str(&e));
 }
 
 static int launch_in(struct task_run *t, const struct alloc_paths *paths, keeper_fn *fn, struct keeper **out,
@@ -296,10 +304,7 @@ static int launch_in(struct task_run *t, const struct alloc_paths *paths, keeper
 	*in_setup = false;
 	if ((r = prepare(t, paths, a, &spec, e)))
 		return r;
-	/* An earlier run's record must not be taken for this one's. */
-	if ((r = keeper_forget(t->record_dir, e)) && r != -ENOENT)
-		return r;
-	err_clear(e);
+	make_cgroup(t, &spec, a);
 	return keeper_start(t->alloc->host->base, t->record_dir, &spec, fn, t, out, e);
 }
 
@@ -316,12 +321,10 @@ int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in
 	return r;
 }
 
-void task_launch_find_cgroup(struct task_run *t)
-{
-	(void)t;
-}
-
 void task_launch_clean(struct task_run *t)
 {
-	(void)t;
+	const struct cgroup_host *h = t->alloc->host->cgroups;
+
+	if (h->version != CGROUP_NONE && cgroup_remove(h, t->alloc->id, t->name) == -EBUSY)
+		cgroup_kill(h, t->alloc->id, t->name);
 }

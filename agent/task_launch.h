@@ -11,8 +11,6 @@
 int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e);
 /* Whether the same start may succeed another time: no memory, no descriptors, disk full. */
 bool task_launch_may_work_later(int code);
-/* After the agent was restarted: the cgroup that the task was started in. */
-void task_launch_find_cgroup(struct task_run *t);
 /* Removes what the process left: its cgroup. */
 void task_launch_clean(struct task_run *t);
 

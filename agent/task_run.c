@@ -14,7 +14,8 @@
 
 #define KILL_TIMEOUT_DEFAULT (5 * SECOND)
 #define KILL_AGAIN           (5 * SECOND)  /* SIGKILL is repeated: a task in uninterruptible sleep dies later */
-#define START_PATIENCE       (10 * SECOND) /* for a keeper that does not answer while its task is to be stopped */
+#define ADOPT_LOOK           (20 * MILLI)  /* how often an adopted keeper's record is looked at for its task */
+#define ADOPT_PATIENCE       (250 * MILLI) /* a keeper writes its record within a few ms of its start */
 #define ARENA_SLACK          8192
 
 #define BIT(p) (1u << (p))
@@ -84,7 +85,6 @@ void task_run_free(struct task_run *t)
 	arena_free(t->arena);
 	free(t->name);
 	free(t->record_dir);
-	free(t->cgroup);
 	free(t);
 }
 
@@ -122,6 +122,7 @@ void task_run_record(const struct task_run *t, struct task_record *out)
 
 static void step_killing(struct task_run *t);
 static void launch(struct task_run *t);
+static void look_again(struct task_run *t);
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -134,6 +135,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		step_killing(t);
 		break;
 	case TASK_STARTING:
+		look_again(t);
+		break;
 	case TASK_KILLING: {
 		struct err e cleanup_err = ERR_INIT;
 		struct timeval again = { .tv_sec = KILL_AGAIN / SECOND };
@@ -200,8 +203,10 @@ static void settle(struct task_run *t)
 static void bury(struct task_run *t, bool failed)
 {
 	set_timer(t, -1);
-	if (failed)
+	if (failed) {
 		MODEL_SET(task_state, t->state, failed, true);
+		t->alloc->host->counts->failed++;
+	}
 	move(t, TASK_DEAD);
 }
 
@@ -255,13 +260,13 @@ static void mark_started(struct task_run *t)
 	set_timer(t, -1);
 	move(t, TASK_RUNNING);
 	MODEL_SET(task_state, t->state, started_at, clock_now());
+	t->alloc->host->counts->started++;
 	task_run_event(t, EVENT_STARTED, NULL, 0);
 }
 
 static void on_exited(struct task_run *t, const struct keeper_exit *x)
 {
 	struct task_event_exit ev = { .code = x->signal ? 128 + x->signal : x->code, .signal = x->signal, .oom = x->oom };
-	struct err e cleanup_err = ERR_INIT;
 
 	if (t->phase == TASK_STARTING) /* it ran and ended while nobody watched */
 		mark_started(t);
@@ -269,7 +274,7 @@ static void on_exited(struct task_run *t, const struct keeper_exit *x)
 		ev = (struct task_event_exit){ .code = -1, .unknown = true,
 			.message = "the process that held the task is gone: the machine was restarted or the holder was killed" };
 		/* Whatever the holder left behind must not run beside the next attempt. */
-		keeper_kill(t->keeper, &e);
+		cgroup_kill(t->alloc->host->cgroups, t->alloc->id, t->name);
 	}
 	renew_arena(t);
 	task_event_add_exit(t->arena, t->state, x->at ? x->at : clock_now(), &ev);
@@ -406,7 +411,7 @@ void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char 
 		settle(t);
 		break;
 	case TASK_STARTING:
-		set_timer(t, START_PATIENCE);
+		set_timer(t, ADOPT_LOOK);
 		break;
 	case TASK_RUNNING:
 		if (delay > 0) {
@@ -442,6 +447,29 @@ int task_run_signal(struct task_run *t, int signal, struct err *e)
 
 /* ---- restore ---- */
 
+/* An adopted keeper has no pipe to us: whether its task has come up is seen from its record. Also for a task whose
+ * keeper had no time to write its record before the agent was killed: it gets one more look before the task is
+ * started anew. */
+static void look_again(struct task_run *t)
+{
+	bool retry = !t->keeper;
+
+	if (retry && !task_run_adopt(t)) {
+		if (t->stop_wanted) {
+			bury(t, false);
+			settle(t);
+		} else {
+			move(t, TASK_BACKOFF);
+			launch(t);
+		}
+		return;
+	}
+	if (keeper_pid(t->keeper) > 0)
+		on_started(t);
+	else
+		set_timer(t, ADOPT_LOOK);
+}
+
 bool task_run_adopt(struct task_run *t)
 {
 	struct err e cleanup_err = ERR_INIT;
@@ -450,10 +478,10 @@ bool task_run_adopt(struct task_run *t)
 		t->keeper = NULL;
 		return false;
 	}
-	if (t->phase == TASK_PENDING) { /* our record is lost, the keeper's is not */
-		task_launch_find_cgroup(t);
+	if (t->phase == TASK_PENDING) /* our record is lost, the keeper's is not */
 		t->phase = TASK_STARTING;
-	}
+	if (t->phase == TASK_STARTING)
+		set_timer(t, 0);
 	return true;
 }
 
@@ -461,16 +489,13 @@ static void restore_process(struct task_run *t)
 {
 	enum task_phase was = t->phase;
 
-	task_launch_find_cgroup(t);
 	if (!task_run_adopt(t)) {
-		/* Recorded as starting, but no keeper was ever made; or its record is gone with the process. */
-		if (was == TASK_STARTING) {
-			t->phase = TASK_BACKOFF;
-			set_timer(t, 0);
-			return;
-		}
 		struct task_event_exit ev = { .code = -1, .unknown = true, .message = "the record of the process is gone" };
 
+		if (was == TASK_STARTING) {
+			set_timer(t, ADOPT_PATIENCE);
+			return;
+		}
 		task_event_add_exit(t->arena, t->state, clock_now(), &ev);
 		t->phase = TASK_RUNNING;
 		ended(t, RESTART_EXIT_FAILED);

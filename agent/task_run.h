@@ -44,7 +44,6 @@ struct task_run {
 	struct restart_tracker restarts;
 	struct keeper *keeper; /* NULL when no process is known */
 	struct event *timer;   /* of the phase; NULL until first needed */
-	char *cgroup;          /* folder, NULL when the task has none */
 	bool stop_wanted;      /* and no restart follows */
 	bool restart_asked;
 	bool sigkilled;

@@ -112,47 +112,23 @@ static const struct usage_proc *find(const struct usage *u, int pid)
 	return u->n ? bsearch(&key, u->procs, u->n, sizeof(key), by_pid) : NULL;
 }
 
-/* ---- cgroup ---- */
-
-static int64_t read_number(const char *dir, const char *name)
-{
-	char path[512], text[64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return read_small(path, text, sizeof(text)) ? strtoll(text, NULL, 10) : -1;
-}
-
-static int64_t read_keyed(const char *dir, const char *name, const char *key)
-{
-	char path[512], text[4096];
-	size_t n = strlen(key);
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (!read_small(path, text, sizeof(text)))
-		return -1;
-	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
-		if (!strncmp(p, key, n) && p[n] == ' ')
-			return strtoll(p + n, NULL, 10);
-	return -1;
-}
-
-/* cgroup v2 files; false when the task has no such group. Times in ns. */
+/* What the task's cgroup says; false when it has none. Times in ns. */
 static bool read_cgroup(const struct task_run *t, int64_t *user, int64_t *system, struct figures *f)
 {
-	if (str_empty(t->cgroup) || (*user = read_keyed(t->cgroup, "cpu.stat", "user_usec")) < 0)
-		return false;
-	*user *= 1000;
-	*system = MAX(read_keyed(t->cgroup, "cpu.stat", "system_usec"), INT64_C(0)) * 1000;
-	int64_t current = read_number(t->cgroup, "memory.current");
+	struct cgroup_usage g;
 
-	if (current < 0)
+	if (cgroup_usage(t->alloc->host->cgroups, t->alloc->id, t->name, &g) < 0)
+		return false;
+	*user = g.cpu_user;
+	*system = g.cpu_system;
+	if (!g.memory_usage)
 		return true;
 	f->from_cgroup = true;
-	f->usage = current;
-	f->max = MAX(read_number(t->cgroup, "memory.peak"), INT64_C(0));
-	f->rss = MAX(read_keyed(t->cgroup, "memory.stat", "anon"), INT64_C(0));
-	f->cache = MAX(read_keyed(t->cgroup, "memory.stat", "file"), INT64_C(0));
-	f->swap = MAX(read_number(t->cgroup, "memory.swap.current"), INT64_C(0));
+	f->usage = g.memory_usage;
+	f->max = g.memory_max;
+	f->rss = g.memory_rss;
+	f->cache = g.memory_cache;
+	f->swap = g.memory_swap;
 	return true;
 }
 
