@@ -395,7 +395,7 @@ static int file_replay(struct journal *j, journal_entry_fn *fn, void *arg, struc
 		f->config.cluster_id = uuid_is_nil(t.cluster) ? uuid_random() : t.cluster;
 	if (t.has_segment) {
 		char name[JOURNAL_NAME];
-		uint64_t size;
+		uint64_t size = 0;
 		journal_segment_name(t.segment, name);
 		int fd = openat(f->dir_fd, name, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
