@@ -461,15 +461,33 @@ void call_fail(struct call *c, const struct err *e)
 
 /* ---- streams ---- */
 
-void call_stream_begin(struct call *c, int status, const char *content_type, void (*on_close)(void *), void *arg)
+void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg)
 {
 	assert(c->state == CALL_RUNNING);
+	c->state = CALL_WAITING;
+	c->on_close = on_close;
+	c->on_close_arg = arg;
+	httpd_hold(c);
+}
+
+void call_set_stream_header(struct call *c, int status, const char *content_type)
+{
+	assert(c->state == CALL_WAITING);
 	c->state = CALL_STREAMING;
 	c->status = status;
 	c->content_type = content_type;
-	c->on_close = on_close;
-	c->on_close_arg = arg;
 	httpd_stream_begin(c);
+}
+
+void call_stream_begin(struct call *c, int status, const char *content_type, void (*on_close)(void *), void *arg)
+{
+	call_stream_hold(c, on_close, arg);
+	call_set_stream_header(c, status, content_type);
+}
+
+const char *call_target(const struct call *c)
+{
+	return origin_form(httpd_target(c));
 }
 
 bool call_stream_put(struct call *c, const void *p, size_t n)

@@ -3,7 +3,8 @@
  * includes this.
  *
  * A call is RUNNING while its handler runs, HELD while a blocking query waits, RESTING while its answer waits for a
- * commit, STREAMING after call_stream_begin. It ends by httpd_reply(), httpd_stream_end() or the peer's death, whichever
+ * commit, WAITING between call_stream_hold and the head of the stream, STREAMING
+ * after it. It ends by httpd_reply(), httpd_stream_end() or the peer's death, whichever
  * comes first; then it goes back to the pool of its httpd.
  */
 #ifndef DAEMON_CALL_H
@@ -19,7 +20,7 @@ struct evhttp_request;
 #define CALL_QUERY   32
 #define CALL_HEADERS 8
 
-enum call_state { CALL_RUNNING, CALL_HELD, CALL_RESTING, CALL_ANSWERED, CALL_STREAMING };
+enum call_state { CALL_RUNNING, CALL_HELD, CALL_RESTING, CALL_ANSWERED, CALL_WAITING, CALL_STREAMING };
 
 struct call {
 	struct httpd *httpd;
@@ -65,6 +66,7 @@ void httpd_reply(struct call *c); /* status, headers, out: sent; the call is gon
 void httpd_hold(struct call *c);  /* notice the peer's death while it waits */
 const char *httpd_header(const struct call *c, const char *name);
 const void *httpd_body(const struct call *c, size_t *n);
+const char *httpd_target(const struct call *c);
 struct daemon *httpd_daemon(const struct httpd *h);
 void httpd_stream_begin(struct call *c);
 bool httpd_stream_put(struct call *c, const void *p, size_t n);

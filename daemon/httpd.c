@@ -149,6 +149,11 @@ const char *httpd_header(const struct call *c, const char *name)
 	return evhttp_find_header(evhttp_request_get_input_headers(c->req), name);
 }
 
+const char *httpd_target(const struct call *c)
+{
+	return evhttp_request_get_uri(c->req);
+}
+
 const void *httpd_body(const struct call *c, size_t *n)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(c->req);

@@ -94,6 +94,11 @@ void call_stream_begin(struct call *c, int status, const char *content_type, voi
 bool call_stream_put(struct call *c, const void *p, size_t n);
 void call_stream_on_drain(struct call *c, void (*on_drain)(void *), void *arg);
 void call_stream_end(struct call *c);
+/* The same in two steps, for an answer whose status is known later: hold registers on_close, set_stream_header
+ * sends the head. */
+void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg);
+void call_set_stream_header(struct call *c, int status, const char *content_type);
+const char *call_target(const struct call *c); /* path and query as they came */
 
 struct httpd_config {
 	const char *bind_addr;

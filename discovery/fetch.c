@@ -32,7 +32,7 @@ struct fetch {
 	fetch_done_fn *done;
 	void *arg;
 	struct fetch_answer answer;
-	bool finished;
+	bool finished, paused;
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -43,6 +43,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	struct fetch *f = arg;
 
 	n *= size;
+	if (f->paused)
+		return CURL_WRITEFUNC_PAUSE; /* the piece comes again */
 	if (f->on_data) {
 		f->on_data(f->arg, p, n);
 		return n;
@@ -364,6 +366,25 @@ void fetch_cancel(struct fetch *f)
 	if (f->next)
 		f->next->prev = f->prev;
 	fetch_free(o->curl, f);
+}
+
+int fetch_head(const struct fetch *f, const struct buf **headers)
+{
+	long status = 0;
+
+	if (f->easy)
+		f->owner->curl->easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	*headers = &f->answer.headers;
+	return (int)status;
+}
+
+void fetch_pause(struct fetch *f, bool pause)
+{
+	if (f->paused == pause || f->finished)
+		return;
+	f->paused = pause;
+	if (!pause)
+		f->owner->curl->easy_pause(f->easy, CURLPAUSE_CONT);
 }
 
 void fetcher_free(struct fetcher *o)

@@ -51,6 +51,10 @@ void fetcher_free(struct fetcher *f); /* cancels what is under way */
 /* Never NULL: what cannot even start is reported through done with an error. */
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *r, fetch_done_fn *done, void *arg);
 void fetch_cancel(struct fetch *f); /* done is not called any more */
+/* From on_data: the HTTP status and the raw header lines of the answer that is coming in. */
+int fetch_head(const struct fetch *f, const struct buf **headers);
+/* Stops and resumes the flow of on_data. Pausing is possible from inside on_data, resuming is not. */
+void fetch_pause(struct fetch *f, bool pause);
 
 /* For the command line: one blocking request, no loop. */
 int fetch_now(const struct fetch_request *r, struct fetch_answer *out);

@@ -15,6 +15,7 @@ static const struct {
     {"curl_easy_setopt", (void **)&curl.easy_setopt},
     {"curl_easy_getinfo", (void **)&curl.easy_getinfo},
     {"curl_easy_perform", (void **)&curl.easy_perform},
+    {"curl_easy_pause", (void **)&curl.easy_pause},
     {"curl_easy_strerror", (void **)&curl.easy_strerror},
     {"curl_multi_init", (void **)&curl.multi_init},
     {"curl_multi_cleanup", (void **)&curl.multi_cleanup},

@@ -17,6 +17,7 @@ struct libcurl {
 	CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
 	CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
 	CURLcode (*easy_perform)(CURL *);
+	CURLcode (*easy_pause)(CURL *, int);
 	const char *(*easy_strerror)(CURLcode);
 	CURLM *(*multi_init)(void);
 	CURLMcode (*multi_cleanup)(CURLM *);

@@ -1,0 +1,130 @@
+/*
+ * api_internal: how clients on other machines reach the server role: the HTTP form of agent/link.h. The node's secret is
+ * its pass: given with every request, compared in constant time, never logged.
+ */
+#include <errno.h>
+
+#include "base/codec.h"
+#include "daemon/daemon.h"
+#include "daemon/server.h"
+
+static bool same_secret(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+	unsigned char diff = 0;
+
+	if (strlen(b) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		diff |= (unsigned char)(a[i] ^ b[i]);
+	return diff == 0;
+}
+
+/* The node of the path; answers and returns NULL when it is unknown or the secret is not its own. */
+static const struct node_entry *find_node(struct call *c, struct uuid *id)
+{
+	const char *text = call_param(c, "id"), *secret = call_header(c, "X-Nomad-Token");
+	const struct node_entry *n;
+
+	if (uuid_parse(text, id) < 0) {
+		call_error(c, 400, "node id \"%s\" is no UUID", text);
+		return NULL;
+	}
+	n = state_node(call_state(c), *id);
+	if (!n) {
+		call_error(c, 404, "node %s is not registered", text);
+		return NULL;
+	}
+	if (!secret || str_empty(n->spec->secret_id) || !same_secret(n->spec->secret_id, secret)) {
+		call_error(c, 403, "the secret is not that of node %s", text);
+		return NULL;
+	}
+	return n;
+}
+
+static void say_hello(struct call *c, int64_t ttl, uint64_t index)
+{
+	struct node_hello *hello = MODEL_NEW(call_arena(c), node_hello);
+
+	MODEL_SET(node_hello, hello, index, (int64_t)index);
+	MODEL_SET(node_hello, hello, heartbeat_ttl, ttl);
+	strs_push(call_arena(c), &hello->servers, call_daemon(c)->config->advertise_http);
+	codec_to_json(call_out(c), &type_node_hello, hello, CODEC_PEER, call_indent(c), 0);
+	call_set_index(c, index);
+	call_json(c, 200);
+}
+
+static void put_register(struct call *c)
+{
+	struct node *node = MODEL_NEW(call_arena(c), node);
+	cleanup_err struct err e = ERR_INIT;
+	struct core_node_reply reply;
+	const char *secret = call_header(c, "X-Nomad-Token");
+
+	if (call_decode(c, &type_node, node) < 0)
+		return;
+	if (!str_eq(node->id, call_param(c, "id"))) {
+		call_error(c, 400, "the node's ID \"%s\" is not that of the path", node->id ? node->id : "");
+		return;
+	}
+	if (!secret || str_empty(node->secret_id) || !same_secret(node->secret_id, secret)) {
+		call_error(c, 403, "the secret is not that of node %s", node->id);
+		return;
+	}
+	if (core_node_register(call_core(c), node, call_now(c), &reply, &e) < 0)
+		call_fail(c, &e);
+	else
+		say_hello(c, reply.heartbeat_ttl, reply.index);
+}
+
+static void put_heartbeat(struct call *c)
+{
+	cleanup_err struct err e = ERR_INIT;
+	struct core_node_reply reply;
+	struct uuid id;
+
+	if (!find_node(c, &id))
+		return;
+	if (core_node_heartbeat(call_core(c), id, call_now(c), &reply, &e) < 0)
+		call_fail(c, &e);
+	else
+		say_hello(c, reply.heartbeat_ttl, reply.index);
+}
+
+static void get_work(struct call *c)
+{
+	struct uuid id;
+	const struct node_entry *n = find_node(c, &id);
+	const char *since = call_query(c, "index");
+	struct node_work *work;
+
+	if (!n || call_block(c, watch_id(WATCH_NODE_WORK, id), n->alloc_index))
+		return;
+	work = MODEL_NEW(call_arena(c), node_work);
+	core_node_work(call_core(c), call_arena(c), id, since ? strtoull(since, NULL, 10) : 0, work);
+	codec_to_json(call_out(c), &type_node_work, work, CODEC_PEER, call_indent(c), 0);
+	call_json(c, 200);
+}
+
+static void put_allocs(struct call *c)
+{
+	struct alloc_updates *u = MODEL_NEW(call_arena(c), alloc_updates);
+	cleanup_err struct err e = ERR_INIT;
+	uint64_t index;
+	struct uuid id;
+
+	if (!find_node(c, &id) || call_decode(c, &type_alloc_updates, u) < 0)
+		return;
+	if (core_allocs_update(call_core(c), id, u, call_now(c), &index, &e) < 0)
+		call_fail(c, &e);
+	else
+		say_hello(c, 0, index);
+}
+
+const struct route routes_internal[] = {
+    {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/register", NULL, put_register, NULL, "an agent registers its node"},
+    {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/heartbeat", NULL, put_heartbeat, NULL, "a node is alive"},
+    {ROUTE_GET | ROUTE_SERVER | ROUTE_BLOCKING, "/v1/internal/node/:id/work", get_work, NULL, NULL, "what a node should run"},
+    {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/allocs", NULL, put_allocs, NULL, "what a node observes of its allocations"},
+    {.pattern = NULL},
+};

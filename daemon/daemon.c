@@ -1,0 +1,327 @@
+/*
+ * daemon: puts the agent together, runs the loop, takes it apart in reverse order. Tasks are not touched by a stop:
+ * their keepers go on without us.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <event2/event.h>
+#include <event2/thread.h>
+
+#include "agent/link_http.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/link_local.h"
+#include "daemon/server.h"
+#include "discovery/fetch.h"
+
+#define N_SIGNALS 3
+
+struct running {
+	struct daemon d;
+	struct event *signals[N_SIGNALS];
+	int lock_fd;
+	int exit_code;
+};
+
+/* ---- data folder ---- */
+
+/* Locks <data_dir>/agent.lock for the life of the process: one agent for each data folder. */
+static int lock_data_dir(struct running *r, const char *dir, struct err *e)
+{
+	cleanup_free char *path = path_join(dir, "agent.lock");
+	char pid[24] = "";
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		n = pread(fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+		close(fd);
+		return err_set(e, -EBUSY, "data_dir %s is in use by another agent (pid %s)", dir, *pid ? pid : "unknown");
+	}
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
+		n = errno;
+		close(fd);
+		return err_set(e, (int)-n, "%s: %s", path, strerror((int)n));
+	}
+	r->lock_fd = fd;
+	return 0;
+}
+
+static int open_data_dir(struct running *r, const char *dir, struct err *e)
+{
+	struct stat st;
+
+	if (dir_make(dir, 0700, e) < 0)
+		return err_wrap(e, "data_dir");
+	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) && chmod(dir, 0700) < 0)
+		return err_set(e, -errno, "data_dir %s: %s", dir, strerror(errno));
+	if (access(dir, W_OK | X_OK) < 0)
+		return err_set(e, -errno, "data_dir %s is not writable for this user: %s", dir, strerror(errno));
+	return lock_data_dir(r, dir, e);
+}
+
+/* ---- signals ---- */
+
+static void reload(struct daemon *d)
+{
+	struct config *now = d->config, *next = config_new();
+	cleanup_err struct err e = ERR_INIT;
+
+	for (uint32_t i = 0; i < now->files.n && !e.code; i++)
+		config_read(next, now->files.v[i], &e);
+	if (e.code) {
+		log_error("agent", "reload: %s; nothing was changed", err_str(&e));
+		config_free(next);
+		return;
+	}
+	if (config_given(next, "log_level") && next->log_level != now->log_level) {
+		now->log_level = next->log_level;
+		log_set_level(next->log_level);
+		log_info("agent", "reload: log level is %s", log_level_name(next->log_level));
+	}
+	log_info("agent", "reload: done; everything but log_level takes a restart of the agent, which leaves tasks running");
+	config_free(next);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct running *r = arg;
+
+	(void)what;
+	if (number == SIGHUP) {
+		reload(&r->d);
+		return;
+	}
+	printf("==> Caught signal: %s\n", number == SIGINT ? "interrupt" : "terminated");
+	fflush(stdout);
+	log_info("agent", "requesting shutdown");
+	event_base_loopbreak(r->d.base);
+}
+
+static void on_fatal(void *arg)
+{
+	struct running *r = arg;
+
+	r->exit_code = 1;
+	event_base_loopbreak(r->d.base);
+}
+
+static void catch_signals(struct running *r)
+{
+	static const int numbers[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < N_SIGNALS; i++) {
+		r->signals[i] = evsignal_new(r->d.base, numbers[i], on_signal, r);
+		if (!r->signals[i] || event_add(r->signals[i], NULL) < 0)
+			die("out of memory");
+	}
+}
+
+/* ---- roles ---- */
+
+static void set_http_port(struct config *c, int port)
+{
+	const char *colon = strrchr(c->advertise_http, ':');
+
+	if (c->http_port == 0)
+		c->advertise_http = arena_printf(c->arena, "%.*s:%d", (int)(colon - c->advertise_http), c->advertise_http, port);
+	c->http_port = port;
+}
+
+static int start_http(struct daemon *d, struct err *e)
+{
+	struct config *c = d->config;
+	const struct httpd_config hc = {
+	    .bind_addr = c->bind_addr,
+	    .port = c->http_port,
+	    .max_header = 64 * 1024,
+	    .max_body = (size_t)c->limits.max_body,
+	    .header_timeout = c->limits.header_timeout,
+	    .idle_timeout = c->limits.idle_timeout,
+	    .max_connections = (int)c->limits.http_max_connections,
+	    .max_per_client = (int)c->limits.http_max_conns_per_client,
+	};
+	int rc = httpd_start(d->base, &hc, d, &d->httpd, e);
+
+	if (rc < 0)
+		return rc;
+	set_http_port(c, httpd_port(d->httpd));
+	return 0;
+}
+
+static int start_client(struct daemon *d, struct err *e)
+{
+	struct config *c = d->config;
+	cleanup_free char *bind_ip = xstrndup(c->advertise_http, strcspn(c->advertise_http, ":"));
+	const struct client_config cc = {
+	    .region = c->region,
+	    .datacenter = c->datacenter,
+	    .name = c->name,
+	    .node_class = c->client.node_class,
+	    .node_pool = c->client.node_pool,
+	    .data_dir = c->data_dir,
+	    .alloc_dir = c->client.alloc_dir,
+	    .http_addr = c->advertise_http,
+	    .bind_ip = bind_ip,
+	    .meta = c->client.meta,
+	    .drivers_enabled = c->drivers_enabled,
+	    .options = c->client.options,
+	    .total = {c->client.cpu_total_compute, c->client.memory_total_mb, c->client.disk_total_mb},
+	    .reserved = {c->client.reserved_cpu, c->client.reserved_memory, c->client.reserved_disk},
+	    .reserved_ports = c->client.reserved_ports,
+	    .network_interface = c->client.network_interface,
+	    .min_dynamic_port = c->client.min_dynamic_port,
+	    .max_dynamic_port = c->client.max_dynamic_port,
+	    .max_kill_timeout = c->client.max_kill_timeout,
+	    .gc_interval = c->client.gc_interval,
+	    .gc_max_allocs = c->client.gc_max_allocs,
+	    .gc_disk_usage_threshold = c->client.gc_disk_usage_threshold,
+	    .gc_inode_usage_threshold = c->client.gc_inode_usage_threshold,
+	    .gc_max_age = c->client.gc_max_age,
+	    .cgroup_parent = c->client.cgroup_parent,
+	};
+
+	if (d->server) {
+		d->link = link_local_new(d->server, c->advertise_http);
+	} else {
+		d->link = link_http_new(d->fetcher, &c->client.servers);
+	}
+	return client_start(d->base, &cc, d->link, &d->client, e);
+}
+
+static const char *yes_no(bool b)
+{
+	return b ? "true" : "false";
+}
+
+static void print_banner(const struct daemon *d)
+{
+	const struct config *c = d->config;
+
+	for (uint32_t i = 0; i < c->files.n; i++)
+		printf("==> Loaded configuration from %s\n", c->files.v[i]);
+	if (!c->files.n)
+		printf("==> No configuration files loaded\n");
+	printf("==> Starting drover agent...\n"
+	       "==> drover agent configuration:\n\n"
+	       "       Advertise Addrs: HTTP: %s\n"
+	       "            Bind Addrs: HTTP: %s:%d\n"
+	       "                Client: %s\n"
+	       "             Log Level: %s\n"
+	       "                Region: %s (DC: %s)\n"
+	       "                Server: %s\n"
+	       "               Version: %s\n\n"
+	       "==> drover agent started! Log data will stream in below:\n\n",
+	    c->advertise_http, c->bind_addr, c->http_port, yes_no(c->client.enabled), log_level_name(c->log_level), c->region,
+	    c->datacenter, yes_no(c->server.enabled), DROVER_VERSION);
+	fflush(stdout);
+}
+
+static int start(struct running *r, struct err *e)
+{
+	struct daemon *d = &r->d;
+	struct config *c = d->config;
+	int rc = open_data_dir(r, c->data_dir, e);
+
+	if (rc >= 0)
+		rc = start_http(d, e);
+	if (rc >= 0 && c->server.enabled) {
+		rc = server_start(d->base, c, on_fatal, r, &d->server, e);
+		if (rc < 0)
+			err_wrap(e, "server");
+	}
+	if (rc >= 0 && c->client.enabled) {
+		rc = start_client(d, e);
+		if (rc < 0)
+			err_wrap(e, "client");
+	}
+	return rc;
+}
+
+static void stop(struct running *r)
+{
+	struct daemon *d = &r->d;
+
+	if (d->client)
+		client_stop(d->client);
+	if (d->link)
+		d->link->ops->close(d->link);
+	httpd_stop(d->httpd);
+	fetcher_free(d->fetcher);
+	server_stop(d->server);
+	for (int i = 0; i < N_SIGNALS; i++)
+		if (r->signals[i])
+			event_free(r->signals[i]);
+	if (r->lock_fd >= 0)
+		close(r->lock_fd);
+}
+
+static struct event_base *make_base(void)
+{
+	struct event_config *ec = event_config_new();
+	struct event_base *base;
+
+	if (!ec)
+		die("out of memory");
+	/* Adding and removing the same interest within a turn costs no system call. */
+	event_config_set_flag(ec, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	base = event_base_new_with_config(ec);
+	event_config_free(ec);
+	if (!base)
+		die("no event loop on this machine");
+	return base;
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+int daemon_run(struct config *c)
+{
+	struct running r = {.d = {.config = c, .started_at = clock_now()}, .lock_fd = -1};
+	cleanup_err struct err e = ERR_INIT;
+
+	mallopt(M_ARENA_MAX, 1);
+	umask(022);
+	log_set_level(c->log_level);
+	log_set_json(c->log_json);
+	raise_file_limit();
+	r.d.base = make_base();
+	r.d.fetcher = fetcher_new(r.d.base);
+	if (start(&r, &e) < 0) {
+		fprintf(stderr, "==> Error starting agent: %s\n", err_str(&e));
+		r.exit_code = 1;
+	} else {
+		catch_signals(&r);
+		print_banner(&r.d);
+		if (c->consul.configured)
+			log_warn("agent", "consul {} is set, but this version does not talk to Consul: nothing is registered there");
+		event_base_dispatch(r.d.base);
+	}
+	stop(&r);
+	event_base_free(r.d.base);
+	if (c->temporary_data && dir_remove(c->data_dir, &e) < 0)
+		log_warn("agent", "%s", err_str(&e));
+	log_info("agent", "shutdown complete");
+	return r.exit_code;
+}

@@ -1,0 +1,189 @@
+/*
+ * link_local: each request is an op: made by the call, kept in a list until its answer was delivered or the link
+ * closes. A work op first waits in the watch, unless there is news already.
+ */
+#include "daemon/link_local.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+
+struct local {
+	struct server_link link;
+	struct server *server;
+	char *address;
+	struct uuid node; /* of the last registration */
+	struct op *ops;
+};
+
+struct op {
+	struct local *local;
+	struct op *next, **prev;
+	struct rest rest;
+	struct waiter waiter;
+	struct arena *arena;
+	struct err err;
+	struct node_hello *hello;
+	struct node_work *work;
+	bool is_work;
+	uint64_t since;
+	link_done_fn *done;
+	void *arg;
+};
+
+static void op_free(struct op *op)
+{
+	server_rest_cancel(&op->rest);
+	watch_remove(server_watch(op->local->server), &op->waiter);
+	*op->prev = op->next;
+	if (op->next)
+		op->next->prev = op->prev;
+	err_clear(&op->err);
+	arena_free(op->arena);
+	free(op);
+}
+
+static struct op *op_new(struct server_link *link, link_done_fn *done, void *arg)
+{
+	struct local *l = CONTAINER_OF(link, struct local, link);
+	struct op *op = xcalloc(1, sizeof(*op));
+
+	op->local = l;
+	op->arena = arena_new();
+	op->done = done;
+	op->arg = arg;
+	op->next = l->ops;
+	op->prev = &l->ops;
+	if (l->ops)
+		l->ops->prev = &op->next;
+	l->ops = op;
+	return op;
+}
+
+static void on_rest(struct rest *r)
+{
+	struct op *op = CONTAINER_OF(r, struct op, rest);
+	struct link_answer answer = {.err = op->err, .hello = op->hello, .work = op->work};
+	struct arena *arena = STEAL(op->arena);
+	struct err err = op->err;
+	link_done_fn *done = op->done;
+	void *arg = op->arg;
+
+	/* The op goes first: the callback may close the link. */
+	op->err = ERR_INIT;
+	op_free(op);
+	done(arg, &answer);
+	err_clear(&err);
+	arena_free(arena);
+}
+
+static void finish(struct op *op)
+{
+	struct server *s = op->local->server;
+
+	server_rest(s, &op->rest, core_state(server_core(s))->index, on_rest);
+}
+
+static void say_hello(struct op *op, int64_t ttl, uint64_t index)
+{
+	op->hello = MODEL_NEW(op->arena, node_hello);
+	MODEL_SET(node_hello, op->hello, index, (int64_t)index);
+	MODEL_SET(node_hello, op->hello, heartbeat_ttl, ttl);
+	strs_push(op->arena, &op->hello->servers, op->local->address);
+}
+
+static void node_register(struct server_link *link, const struct node *node, link_done_fn *done, void *arg)
+{
+	struct op *op = op_new(link, done, arg);
+	struct core_node_reply reply;
+
+	if (uuid_parse(node->id ? node->id : "", &op->local->node) < 0)
+		err_set(&op->err, -EINVAL, "node id \"%s\" is no UUID", node->id ? node->id : "");
+	else if (core_node_register(server_core(op->local->server), node, clock_now(), &reply, &op->err) >= 0)
+		say_hello(op, reply.heartbeat_ttl, reply.index);
+	finish(op);
+}
+
+static void heartbeat(struct server_link *link, link_done_fn *done, void *arg)
+{
+	struct op *op = op_new(link, done, arg);
+	struct core_node_reply reply;
+
+	if (core_node_heartbeat(server_core(op->local->server), op->local->node, clock_now(), &reply, &op->err) >= 0)
+		say_hello(op, reply.heartbeat_ttl, reply.index);
+	finish(op);
+}
+
+static void give_work(struct op *op)
+{
+	op->work = MODEL_NEW(op->arena, node_work);
+	core_node_work(server_core(op->local->server), op->arena, op->local->node, op->since, op->work);
+	finish(op);
+}
+
+static void on_wake(struct waiter *w, bool expired)
+{
+	(void)expired;
+	give_work(CONTAINER_OF(w, struct op, waiter));
+}
+
+static void work(struct server_link *link, uint64_t index, int64_t wait, link_done_fn *done, void *arg)
+{
+	struct op *op = op_new(link, done, arg);
+	struct local *l = op->local;
+	const struct node_entry *n = state_node(core_state(server_core(l->server)), l->node);
+
+	op->since = index;
+	if (!n) {
+		err_set(&op->err, -ENOENT, "the server does not know this node");
+		finish(op);
+	} else if (!index || n->alloc_index > index) {
+		give_work(op);
+	} else {
+		watch_add(server_watch(l->server), &op->waiter, watch_id(WATCH_NODE_WORK, l->node), wait, on_wake);
+	}
+}
+
+static void update(struct server_link *link, const struct alloc_updates *u, link_done_fn *done, void *arg)
+{
+	struct op *op = op_new(link, done, arg);
+	uint64_t index;
+
+	if (core_allocs_update(server_core(op->local->server), op->local->node, u, clock_now(), &index, &op->err) >= 0)
+		say_hello(op, 0, index);
+	finish(op);
+}
+
+static const char *server_address(struct server_link *link)
+{
+	return CONTAINER_OF(link, struct local, link)->address;
+}
+
+static void close_link(struct server_link *link)
+{
+	struct local *l = CONTAINER_OF(link, struct local, link);
+
+	while (l->ops)
+		op_free(l->ops);
+	free(l->address);
+	free(l);
+}
+
+static const struct server_link_ops ops = {
+    .node_register = node_register,
+    .heartbeat = heartbeat,
+    .work = work,
+    .update = update,
+    .server = server_address,
+    .close = close_link,
+};
+
+struct server_link *link_local_new(struct server *s, const char *address)
+{
+	struct local *l = xcalloc(1, sizeof(*l));
+
+	l->link.ops = &ops;
+	l->server = s;
+	l->address = xstrdup(address);
+	return &l->link;
+}

@@ -1,0 +1,18 @@
+/*
+ * logs: files and task output as streams over HTTP: JSON frames {"Data", "File", "Offset"} one after the other with an
+ * empty object as heartbeat, or plain bytes.
+ */
+#ifndef DAEMON_LOGS_H
+#define DAEMON_LOGS_H
+
+#include "daemon/httpd.h"
+
+void logs_get(struct call *c);        /* /v1/client/fs/logs/:id */
+void logs_get_stream(struct call *c); /* /v1/client/fs/stream/:id */
+
+/* In api_client.c: true when this agent's client has the allocation (dir is then owned by the caller); else the call
+ * is answered or passed on. */
+bool client_has_alloc(struct call *c, const char *id, char **dir);
+int call_query_int(struct call *c, const char *name, int64_t *out);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * proxy: one fetch for each request that is passed on. The answer is streamed as it comes; when our caller reads slower
+ * than the other agent sends, the fetch pauses.
+ */
+#include "daemon/proxy.h"
+
+#include <strings.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/server.h"
+#include "discovery/fetch.h"
+
+#define FORWARDED "X-Drover-Forwarded"
+
+struct proxy {
+	struct call *call; /* NULL once it is gone */
+	struct fetch *fetch;
+	bool streaming;
+};
+
+/* Request headers that the other agent needs; the token among them, so none of this is ever logged. */
+static const char *const passed_on[] = {"X-Nomad-Token", "Authorization", "Content-Type", "Accept"};
+/* Headers of the answer that our caller gets. */
+static const char *const passed_back[] = {"X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact",
+    "X-Nomad-Nexttoken", "Content-Security-Policy", "X-Content-Type-Options", "X-Xss-Protection"};
+
+static bool find_header(const struct buf *lines, const char *name, char *out, size_t size)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = lines->data, *eol; p && *p; p = eol + 1) {
+		eol = strchr(p, '\n');
+		if (!eol)
+			return false;
+		if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
+			p += n + 1 + strspn(p + n + 1, " \t");
+			snprintf(out, size, "%.*s", (int)strcspn(p, "\r\n"), p);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_close(void *arg)
+{
+	struct proxy *p = arg;
+
+	p->call = NULL;
+	if (p->fetch)
+		fetch_cancel(STEAL(p->fetch));
+	free(p);
+}
+
+static void on_drain(void *arg)
+{
+	struct proxy *p = arg;
+
+	if (p->fetch)
+		fetch_pause(p->fetch, false);
+}
+
+static void begin(struct proxy *p, int status, const struct buf *headers)
+{
+	char text[512], type[256] = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(passed_back); i++)
+		if (find_header(headers, passed_back[i], text, sizeof(text)))
+			call_set_header(p->call, passed_back[i], text);
+	find_header(headers, "Content-Type", type, sizeof(type));
+	call_set_stream_header(p->call, status, *type ? arena_strdup(call_arena(p->call), type) : NULL);
+	p->streaming = true;
+}
+
+static void on_data(void *arg, const void *data, size_t n)
+{
+	struct proxy *p = arg;
+	const struct buf *headers;
+	int status = fetch_head(p->fetch, &headers);
+
+	if (!p->streaming)
+		begin(p, status, headers);
+	if (!call_stream_put(p->call, data, n))
+		fetch_pause(p->fetch, true);
+}
+
+static void on_done(void *arg, struct fetch_answer *a)
+{
+	struct proxy *p = arg;
+	struct call *c = p->call;
+
+	p->fetch = NULL;
+	if (!p->streaming && a->err.code) {
+		cleanup_free char *text = xasprintf("the agent that this request concerns does not answer: %s", err_str(&a->err));
+
+		call_set_stream_header(c, 502, "text/plain; charset=utf-8");
+		call_stream_put(c, text, strlen(text));
+	} else if (!p->streaming) {
+		begin(p, a->status, &a->headers);
+	} else if (a->err.code) {
+		log_warn("http", "a forwarded answer broke off: %s", err_str(&a->err));
+	}
+	call_stream_end(c);
+}
+
+bool proxy_is_forwarded(const struct call *c)
+{
+	return call_header(c, FORWARDED) != NULL;
+}
+
+void proxy_to(struct call *c, const char *host_port)
+{
+	const char *headers[ARRAY_LEN(passed_on) + 2];
+	struct proxy *p;
+	struct fetch_request r = {.method = call_method(c), .headers = headers, .timeout = HOUR * 24, .on_data = on_data};
+	size_t n = 0, len;
+
+	if (proxy_is_forwarded(c)) {
+		call_error(c, 500, "this request was passed on to the wrong agent");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(passed_on); i++) {
+		const char *v = call_header(c, passed_on[i]);
+
+		if (v)
+			headers[n++] = arena_printf(call_arena(c), "%s: %s", passed_on[i], v);
+	}
+	headers[n++] = FORWARDED ": 1";
+	headers[n] = NULL;
+	r.url = arena_printf(call_arena(c), "http://%s%s", host_port, call_target(c));
+	r.body = call_body(c, &len);
+	r.body_len = len;
+	if (!len)
+		r.body = NULL;
+	p = xcalloc(1, sizeof(*p));
+	p->call = c;
+	call_stream_hold(c, on_close, p);
+	call_stream_on_drain(c, on_drain, p);
+	p->fetch = fetch_start(call_daemon(c)->fetcher, &r, on_done, p);
+}
+
+void proxy_to_server(struct call *c)
+{
+	struct daemon *d = call_daemon(c);
+	const char *server = d->link ? d->link->ops->server(d->link) : NULL;
+
+	if (!server)
+		call_error(c, 501, "this agent is no server and knows none that answers");
+	else
+		proxy_to(c, server);
+}
