@@ -33,6 +33,7 @@ struct servers { /* what the test plays */
 	struct strs trail;          /* "id8 status" each time that it changed */
 	bool broken;                /* every call fails */
 	bool forgot;                /* the node is unknown */
+	bool closed;                /* nobody waits for answers any more */
 	int registrations, updates;
 	struct { link_done_fn *done; void *arg; } waiting; /* the blocking read */
 };
@@ -52,6 +53,10 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (l->s->closed) {
+		free(l);
+		return;
+	}
 	if (l->s->broken)
 		err_set(&a.err, -ECONNREFUSED, "connection refused");
 	else if (l->s->forgot)
@@ -184,18 +189,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	struct scene *x = *state;
-
-	client_stop(x->client);
-	event_base_free(x->base);
-	dir_remove(x->dir, NULL);
-	arena_free(x->arena);
-	free(x);
-	return 0;
-}
-
 static void wake(struct scene *x)
 {
 	if (!x->s.waiting.done)
@@ -278,10 +271,27 @@ static void run_ms(struct scene *x, int ms)
 	event_base_dispatch(x->base);
 }
 
+static int tear_down(void **state)
+{
+	struct scene *x = *state;
+
+	client_stop(x->client);
+	x->s.closed = true;
+	run_ms(x, 0);
+	event_base_free(x->base);
+	dir_remove(x->dir, NULL);
+	arena_free(x->arena);
+	free(x);
+	return 0;
+}
+
 static void wait_status(struct scene *x, const char *id, const char *status)
 {
-	for (int i = 0; i < 1000 && !status_is(x, id, status); i++)
+	for (int i = 0; i < 1000 && !status_is(x, id, status); i++) {
+		if (status_is(x, id, "failed") || status_is(x, id, "complete"))
+			break; /* nothing comes after these */
 		run_ms(x, 10);
+	}
 	if (!status_is(x, id, status))
 		fail_msg("expected status %s, is %s", status, seen(x, id) ? seen(x, id)->client_status : "never reported");
 }
@@ -441,7 +451,7 @@ static void test_an_allocation_missing_from_an_answer_goes_on(void **state)
 {
 	struct scene *x = *state;
 
-	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "sleep 60", ""))));
+	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
 	x->s.work.allocs.n = 0;
 	x->s.work.index++;
@@ -455,7 +465,7 @@ static void test_an_older_answer_stops_nothing(void **state)
 {
 	struct scene *x = *state;
 	struct allocation *a = desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]",
-	    sh(x, "t", "sleep 60", ""))));
+	    sh(x, "t", "exec sleep 60", ""))));
 
 	wait_status(x, ID1, "running");
 	x->s.work.index = 1;
@@ -473,7 +483,7 @@ static void test_an_allocation_the_servers_forgot_is_stopped_and_removed(void **
 	struct scene *x = *state;
 	char *path = NULL;
 
-	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "sleep 60", ""))));
+	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
 	x->s.work.allocs.n = 0;
 	strs_push(x->arena, &x->s.work.gone, ID1);
@@ -574,7 +584,7 @@ static void test_a_keeper_that_was_killed_is_an_unknown_exit(void **state)
 
 	desire(x, ID1, job(x, "service", arena_printf(x->arena,
 	    "\"RestartPolicy\":{\"Attempts\":0,\"Interval\":600000000000,\"Mode\":\"fail\"},\"Tasks\":[%s]",
-	    sh(x, "t", "sleep 60", ""))));
+	    sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
 	cleanup_free char *path = xasprintf("%s/client/allocs/%s/t/keeper", x->dir, ID1);
 	struct buf b = BUF_INIT;
@@ -612,7 +622,7 @@ static void test_a_failed_task_takes_its_siblings_along(void **state)
 
 	desire(x, ID1, job(x, "service", arena_printf(x->arena,
 	    "\"RestartPolicy\":{\"Attempts\":0,\"Interval\":600000000000,\"Mode\":\"fail\"},\"Tasks\":[%s,%s]",
-	    sh(x, "bad", "sleep 0.1; exit 1", ""), sh(x, "good", "sleep 60", ""))));
+	    sh(x, "bad", "sleep 0.1; exit 1", ""), sh(x, "good", "exec sleep 60", ""))));
 	wait_status(x, ID1, "failed");
 	assert_true(task_of(x, ID1, "bad")->failed);
 	assert_false(task_of(x, ID1, "good")->failed);
@@ -650,7 +660,7 @@ static void test_health_after_min_healthy_time(void **state)
 
 	desire(x, ID1, job(x, "service", arena_printf(x->arena,
 	    "\"Update\":{\"MaxParallel\":1,\"MinHealthyTime\":200000000,\"HealthyDeadline\":60000000000,"
-	    "\"HealthCheck\":\"task_states\"},\"Tasks\":[%s]", sh(x, "t", "sleep 60", ""))));
+	    "\"HealthCheck\":\"task_states\"},\"Tasks\":[%s]", sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
 	assert_null(seen(x, ID1)->deployment_status);
 	for (int i = 0; i < 200 && !seen(x, ID1)->deployment_status; i++)
@@ -678,7 +688,7 @@ static void test_a_node_that_was_forgotten_registers_again(void **state)
 {
 	struct scene *x = *state;
 
-	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "sleep 60", ""))));
+	desire(x, ID1, job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
 	x->s.forgot = true;
 	x->s.seen.n = 0;
@@ -697,7 +707,7 @@ static void test_a_taken_port_is_a_clear_failure(void **state)
 	assert_int_equal(0, bind(fd, (struct sockaddr *)&sin, sizeof(sin)));
 	assert_int_equal(0, listen(fd, 1));
 	getsockname(fd, (struct sockaddr *)&sin, &n);
-	struct job *j = job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "sleep 60", "")));
+	struct job *j = job(x, "service", arena_printf(x->arena, "\"Tasks\":[%s]", sh(x, "t", "exec sleep 60", "")));
 	struct allocation *a = MODEL_NEW(x->arena, allocation);
 	const char *text = arena_printf(x->arena,
 	    "{\"ID\":\"%s\",\"Namespace\":\"default\",\"Name\":\"j.g[0]\",\"JobID\":\"j\",\"TaskGroup\":\"g\",\"DesiredStatus\":\"run\","
@@ -773,8 +783,23 @@ static int stop_all(void **state)
 	return tear_down(state);
 }
 
+/* The keeper of the same build. */
+static void find_keeper(void)
+{
+	char exe[4096], path[4200];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (getenv("DROVER_KEEPER") || n <= 0)
+		return;
+	exe[n] = '\0';
+	*strrchr(exe, '/') = '\0';
+	snprintf(path, sizeof(path), "%s/../../drover-keeper", exe);
+	setenv("DROVER_KEEPER", path, 1);
+}
+
 int main(void)
 {
+	find_keeper();
 	const struct CMUnitTest tests[] = {
 		T(test_a_batch_task_runs_and_completes),
 		T(test_the_secrets_folder_is_private),
