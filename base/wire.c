@@ -39,7 +39,7 @@ void wire_put_bytes(struct buf *b, const void *p, size_t n)
 
 void wire_put_str(struct buf *b, const char *s)
 {
-	wire_put_bytes(b, s, s ? strlen(s) : 0);
+	wire_put_bytes(b, s ? s : "", s ? strlen(s) : 0);
 }
 
 void wire_put_uuid(struct buf *b, struct uuid u)

@@ -448,7 +448,8 @@ static void eval_moved(struct apply *c, struct eval_entry *e, bool was_open)
 {
 	struct job_entry *j = e->job;
 	j->n_open_evals += (uint32_t)is_open(e->status) - (uint32_t)was_open;
-	j->evaluated |= !is_open(e->status);
+	if (c->index) /* a snapshot has it by itself */
+		j->evaluated |= !is_open(e->status);
 	if (e->status == EVAL_BLOCKED)
 		j->blocked = e;
 	else if (j->blocked == e)
