@@ -14,6 +14,8 @@
 #define MAX_TEXT    (16U << 20)
 #define MAX_DECODED (256U << 20) /* bytes of structs: "[{},{},...]" costs hundreds for three */
 
+#define MAX_NESTS   500000 /* objects and lists in one text; each costs the parser hundreds of bytes */
+
 /* ---- in ---- */
 
 /* Where the decoder stands; printed only when something is wrong. */
@@ -360,6 +362,23 @@ int codec_from_json(const struct type *t, void *obj, const struct json_t *j, str
 	return take_object(&d, t, obj, j, NULL);
 }
 
+/* Objects and lists that a text opens, outside of its strings. */
+static uint32_t count_nests(const char *text, size_t n)
+{
+	bool quoted = false;
+	uint32_t nests = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '"')
+			quoted = !quoted;
+		else if (quoted && text[i] == '\\')
+			i++;
+		else if (!quoted && (text[i] == '{' || text[i] == '['))
+			nests++;
+	}
+	return nests;
+}
+
 int codec_from_text(const struct type *t, void *obj, const char *text, size_t n, struct arena *a,
     struct err *e)
 {
@@ -369,6 +388,9 @@ int codec_from_text(const struct type *t, void *obj, const char *text, size_t n,
 
 	if (n > MAX_TEXT)
 		return err_set(e, -EFBIG, "the JSON has %zu bytes, at most %u are allowed", n, MAX_TEXT);
+	if (count_nests(text, n) > MAX_NESTS)
+		return err_set(
+		    e, -E2BIG, "the JSON has more than %d objects and lists", MAX_NESTS);
 	j = json_loadb(text, n, 0, &where);
 	if (!j)
 		return err_set(e, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
