@@ -19,10 +19,11 @@
 
 struct client {
 	struct event_base *base;
-	const struct client_config *config;
+	const struct client_config *config; /* of `kept` */
+	struct client_config kept;
 	struct client_table table;
 	struct pull *pull;
-	struct arena *arena; /* of the node */
+	struct arena *arena; /* of the node and the configuration */
 	struct node *node;
 	char *state_dir, *records;
 	struct alloc_run **queue; /* allocations with something to report or to save */
@@ -196,6 +197,29 @@ void client_gc_all(struct client *c)
 
 /* ---- life ---- */
 
+static void copy_map(struct arena *a, struct strmap *to, const struct strmap *from)
+{
+	*to = (struct strmap){ 0 };
+	for (uint32_t i = 0; i < from->n; i++)
+		strmap_set(a, to, from->v[i].key, from->v[i].value);
+}
+
+static void keep_config(struct client *c, const struct client_config *from)
+{
+	struct client_config *k = &c->kept;
+
+	*k = *from;
+	const char **const texts[] = { &k->region, &k->datacenter, &k->name, &k->node_class, &k->node_pool, &k->data_dir,
+		&k->alloc_dir, &k->http_addr, &k->bind_ip, &k->reserved_ports, &k->network_interface, &k->cgroup_parent };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		*texts[i] = arena_strdup(c->arena, *texts[i]);
+	copy_map(c->arena, &k->meta, &from->meta);
+	copy_map(c->arena, &k->drivers_enabled, &from->drivers_enabled);
+	copy_map(c->arena, &k->options, &from->options);
+	c->config = k;
+}
+
 static int make_folders(struct client *c, struct err *e)
 {
 	int r;
@@ -215,7 +239,6 @@ static int make_node(struct client *c, struct err *e)
 
 	if (r)
 		return r;
-	c->arena = arena_new();
 	c->node = MODEL_NEW(c->arena, node);
 	MODEL_SET(node, c->node, id, arena_strdup(c->arena, id));
 	MODEL_SET(node, c->node, secret_id, arena_strdup(c->arena, secret));
@@ -235,7 +258,9 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	int r;
 
 	c->base = base;
-	c->config = cfg;
+	c->arena = arena_new();
+	keep_config(c, cfg);
+	cfg = c->config;
 	c->state_dir = xasprintf("%s/client", cfg->data_dir);
 	c->records = xasprintf("%s/allocs", c->state_dir);
 	if ((r = make_folders(c, e)) || (r = make_node(c, e))) {

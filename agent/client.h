@@ -31,7 +31,7 @@ struct client_config {
 
 struct client;
 
-/* c and what it points to stay the caller's and live longer than the client. */
+/* Copies what it needs of c. */
 int client_start(struct event_base *base, const struct client_config *c, struct server_link *link,
     struct client **out, struct err *e);
 /* Stops watching; tasks go on. The caller closes the link before, or after without running the loop in between. */
