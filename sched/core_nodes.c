@@ -273,7 +273,10 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
 		if (x->alloc_modify_index <= since)
 			continue;
-		objs_push(a, &out->allocs, alloc_view(a, x, false));
+		struct allocation *view = alloc_view(a, x, false);
+
+		MODEL_SET(allocation, view, job_version, x->version->version);
+		objs_push(a, &out->allocs, view);
 		versions[count++] = x->version;
 	}
 	qsort(versions, count, sizeof(struct job_version *), by_pointer);
