@@ -1,0 +1,180 @@
+/* feasible: the tests of a group, compiled once, and the answers of node classes. */
+#include "sched/feasible.h"
+
+#include <fnmatch.h>
+
+const char *const filter_codes[FILTER_KINDS] = {"", "node-down", "node-ineligible", "node-draining", "datacenter",
+    "node-pool", "constraint", "driver", "volume", "network", "cores", "distinct-hosts", "distinct-property"};
+
+#define UNKNOWN 0
+#define PASSES  1
+
+static void add_test(struct feasible *f, const struct constraint *c, bool of_job, struct arena *a)
+{
+	struct constraint_test *t = &f->tests[f->n_tests];
+	/* Admission refuses what cannot be compiled; what an older journal let through excludes every node. */
+	if (constraint_test_init(t, c->ltarget, c->operand, c->rtarget, NULL))
+		*t = (struct constraint_test){.ltarget = "", .rtarget = "invalid", .op = CONSTRAINT_EQ};
+	if (t->op == CONSTRAINT_DISTINCT_HOSTS) {
+		bool on = !str_eq(c->rtarget, "false");
+		f->distinct_hosts_job = f->distinct_hosts_job || (on && of_job);
+		f->distinct_hosts_group = f->distinct_hosts_group || (on && !of_job);
+		return;
+	}
+	if (t->op == CONSTRAINT_DISTINCT_PROPERTY) {
+		int64_t allowed = str_empty(c->rtarget) ? 1 : strtoll(c->rtarget, NULL, 10);
+		f->properties[f->n_properties++] = (struct distinct_property){c->ltarget, MAX(allowed, 1), of_job};
+		return;
+	}
+	f->texts[f->n_tests] = constraint_text(a, c->ltarget, c->operand, c->rtarget);
+	f->unique = f->unique || constraint_is_unique(c->ltarget) || constraint_is_unique(c->rtarget);
+	f->n_tests++;
+}
+
+void feasible_init(struct feasible *f, const struct state *s, const struct job_version *v, uint32_t group, struct arena *a)
+{
+	const struct job *j = v->spec;
+	const struct task_group *g = j->task_groups.v[group];
+	uint32_t n = j->constraints.n + g->constraints.n;
+	*f = (struct feasible){.state = s, .job = j, .group = g, .cores = v->asks[group].cores};
+	OBJS_EACH (&g->tasks, struct task, t)
+		n += t->constraints.n;
+	f->tests = arena_alloc(a, (n + 1) * sizeof(*f->tests));
+	f->texts = arena_alloc(a, (n + 1) * sizeof(*f->texts));
+	f->properties = arena_alloc(a, (n + 1) * sizeof(*f->properties));
+	OBJS_EACH (&j->constraints, struct constraint, jc)
+		add_test(f, jc, true, a);
+	OBJS_EACH (&g->constraints, struct constraint, gc)
+		add_test(f, gc, false, a);
+	OBJS_EACH (&g->tasks, struct task, task)
+		OBJS_EACH (&task->constraints, struct constraint, tc)
+			add_test(f, tc, false, a);
+	f->n_classes = s->classes.n + 2;
+	f->by_class = arena_alloc(a, f->n_classes * sizeof(*f->by_class));
+}
+
+void feasible_release(struct feasible *f)
+{
+	for (uint32_t i = 0; i < f->n_tests; i++)
+		constraint_test_release(&f->tests[i]);
+	f->n_tests = 0;
+}
+
+enum filter_kind feasible_place(const struct feasible *f, const struct node_entry *n)
+{
+	const char *dc = n->spec->datacenter ? n->spec->datacenter : "";
+	const char *pool = str_empty(f->job->node_pool) ? "default" : f->job->node_pool;
+	const char *in = str_empty(n->spec->node_pool) ? "default" : n->spec->node_pool;
+	bool found = false;
+	for (uint32_t i = 0; i < f->job->datacenters.n && !found; i++) {
+		const char *want = f->job->datacenters.v[i];
+		found = strcmp(want, dc) == 0 || (strpbrk(want, "*?[") && fnmatch(want, dc, 0) == 0);
+	}
+	if (!found)
+		return FILTER_DATACENTER;
+	return strcmp(pool, in) == 0 || strcmp(pool, "all") == 0 ? FILTER_NONE : FILTER_POOL;
+}
+
+enum filter_kind feasible_node(const struct feasible *f, const struct node_entry *n)
+{
+	enum filter_kind place = feasible_place(f, n);
+	if (place != FILTER_NONE)
+		return place;
+	if (n->status != NODE_READY)
+		return FILTER_DOWN;
+	if (n->draining)
+		return FILTER_DRAINING;
+	return n->eligible ? FILTER_NONE : FILTER_INELIGIBLE;
+}
+
+static uint32_t first_failing(const struct feasible *f, const struct node *n)
+{
+	for (uint32_t i = 0; i < f->n_tests; i++)
+		if (!constraint_holds(&f->tests[i], n))
+			return i + PASSES + 1;
+	return PASSES;
+}
+
+static bool has_driver(const struct node *n, const char *driver)
+{
+	const struct driver_info *d = objmap_get(&n->drivers, driver);
+	return d && d->detected && d->healthy;
+}
+
+static bool has_volumes(const struct task_group *g, const struct node *n)
+{
+	for (uint32_t i = 0; i < g->volumes.n; i++) {
+		const struct volume_request *v = g->volumes.v[i].value;
+		const struct host_volume *h = str_eq(v->type, "host") ? objmap_get(&n->host_volumes, v->source) : NULL;
+		if (!h || (h->read_only && !v->read_only))
+			return false;
+	}
+	return true;
+}
+
+static bool has_host_network(const struct node *n, const char *name)
+{
+	if (str_empty(name) || str_eq(name, "default") || objmap_get(&n->host_networks, name))
+		return true;
+	if (!n->node_resources)
+		return false;
+	OBJS_EACH (&n->node_resources->node_networks, struct node_network, net)
+		OBJS_EACH (&net->addresses, struct node_network_address, addr)
+			if (str_eq(addr->alias, name))
+				return true;
+	return false;
+}
+
+static bool has_mode(const struct node *n, const char *mode)
+{
+	if (str_empty(mode) || str_eq(mode, "host") || str_eq(mode, "none"))
+		return true;
+	if (!n->node_resources)
+		return false;
+	OBJS_EACH (&n->node_resources->networks, struct network, net)
+		if (str_eq(net->mode, mode))
+			return true;
+	OBJS_EACH (&n->node_resources->node_networks, struct node_network, nn)
+		if (str_eq(nn->mode, mode))
+			return true;
+	return false;
+}
+
+static bool has_networks(const struct task_group *g, const struct node *n)
+{
+	OBJS_EACH (&g->networks, struct network, net) {
+		if (!has_mode(n, net->mode))
+			return false;
+		OBJS_EACH (&net->reserved_ports, struct port, r)
+			if (!has_host_network(n, r->host_network))
+				return false;
+		OBJS_EACH (&net->dynamic_ports, struct port, d)
+			if (!has_host_network(n, d->host_network))
+				return false;
+	}
+	return true;
+}
+
+struct filter feasible_check(struct feasible *f, const struct node_entry *n)
+{
+	/* A node without a class may differ from every other one. */
+	bool cached = !f->unique && n->class_id < f->n_classes && !str_empty(n->spec->computed_class);
+	uint32_t result = cached ? f->by_class[n->class_id] : UNKNOWN;
+	if (result == UNKNOWN)
+		result = first_failing(f, n->spec);
+	if (cached)
+		f->by_class[n->class_id] = (uint16_t)result;
+	if (result != PASSES)
+		return (struct filter){.kind = FILTER_CONSTRAINT, .text = f->texts[result - PASSES - 1]};
+	OBJS_EACH (&f->group->tasks, struct task, t)
+		if (!has_driver(n->spec, t->driver))
+			return (struct filter){FILTER_DRIVER, "missing drivers", t->driver};
+	if (f->group->volumes.n && !has_volumes(f->group, n->spec))
+		return (struct filter){.kind = FILTER_VOLUME, .text = "missing compatible host volumes"};
+	if (f->group->networks.n && !has_networks(f->group, n->spec))
+		return (struct filter){.kind = FILTER_NETWORK, .text = "missing network"};
+	const struct node_resources *r = n->spec->node_resources;
+	if (f->cores && (!r || !r->cpu || r->cpu->total_cpu_cores < f->cores))
+		return (struct filter){.kind = FILTER_CORES, .text = "missing cpu cores"};
+	return (struct filter){.kind = FILTER_NONE};
+}

@@ -1,0 +1,305 @@
+/*
+ * plan: one evaluation, from the state to a value that says what to change: reconcile, find nodes, and work out the
+ * evaluation as it is afterwards with those that follow it. Preemption would be asked where a want finds no node;
+ * deployments would add their limits in sched/reconcile.c, next to those of the update block.
+ */
+#include "sched/plan.h"
+
+#include "sched/place.h"
+#include "sched/reconcile.h"
+#include "sched/why.h"
+
+#define NEW_EVALS     (UINT64_C(1) << 32) /* where ids of evaluations begin among those derived from a plan's seed */
+#define LATER_WINDOW  (5 * SECOND)        /* delayed reschedules within it share one evaluation */
+#define AVOID_MAX     8
+
+struct planner {
+	const struct plan_request *r;
+	struct arena *a;
+	struct plan *out;
+	struct reconciled rec;
+	struct proposed proposed;
+	struct intmap queued;
+	struct objmap failed; /* struct alloc_metric by group */
+	bool escaped;
+	struct objmap classes; /* computed class -> struct value: may it run some group that failed? */
+};
+
+/* ---- placing ---- */
+
+static uint32_t nodes_to_avoid(const struct want *w, struct uuid *out)
+{
+	uint32_t n = 0;
+	if (!w->penalty)
+		return 0;
+	if (w->previous && w->previous->node)
+		out[n++] = w->previous->node->id;
+	for (uint32_t i = w->tracker ? w->tracker->events.n : 0; i-- > 0 && n < AVOID_MAX;) {
+		const struct reschedule_event *e = w->tracker->events.v[i];
+		n += uuid_parse(e->prev_node_id ? e->prev_node_id : "", &out[n]) == 0;
+	}
+	return n;
+}
+
+static void stop_replaced(struct planner *p, struct alloc *a)
+{
+	LIST_ADD(p->a, p->out->stops, p->out->n_stops, p->out->cap_stops) =
+	    (struct plan_stop){.alloc = a, .desired = DESIRED_STOP, .observed = -1, .description = SAY_UPDATING};
+}
+
+/* Would the new one fit where the old one is, were it gone? */
+static bool fits_instead(struct planner *p, struct place *place, const struct want *w)
+{
+	const struct alloc *old = w->previous;
+	const struct node_entry *n = old->node;
+	const struct group_ask *ask = &p->out->version->asks[w->group], *had = &old->version->asks[old->group];
+	if (!n || !alloc_holds(old) || feasible_node(place_feasible(place), n) != FILTER_NONE ||
+	    feasible_check(place_feasible(place), n).kind != FILTER_NONE)
+		return false;
+	struct node_entry without = *n;
+	struct group_ask no_ports = *ask;
+	without.used.cpu -= had->amount.cpu;
+	without.used.memory -= had->amount.memory;
+	without.used.disk -= had->amount.disk;
+	without.n_live--;
+	for (uint32_t i = 0; i < ask->n_ports; i++) {
+		bool own = false;
+		for (uint32_t k = 0; old->ports && k < had->n_ports; k++)
+			own = own || old->ports[k].value == ask->ports[i].value;
+		if (ask->ports[i].value && !ask->ports[i].ignore_collision && !own && port_set_has(n->ports, ask->ports[i].value))
+			return false;
+	}
+	no_ports.n_ports = 0;
+	return proposed_fit(&p->proposed, &without, &no_ports, 0, NULL).dimension == FIT_OK;
+}
+
+static void add_placement(struct planner *p, const struct want *w, const struct placement *found, uint32_t metric)
+{
+	struct placement *x = &LIST_ADD(p->a, p->out->places, p->out->n_places, p->out->cap_places);
+	*x = *found;
+	x->id = uuid_derive(p->out->seed, p->out->n_places - 1);
+	x->index = w->index;
+	x->metric = metric;
+	x->previous = w->previous;
+	x->tracker = w->tracker;
+	if (w->replaces)
+		stop_replaced(p, w->previous);
+}
+
+static void note_classes(struct planner *p, const struct feasible *f)
+{
+	const struct state *s = p->r->state;
+	p->escaped = p->escaped || f->unique;
+	for (uint32_t i = 0; i < s->cap_nodes; i++) {
+		const struct node_entry *n = s->nodes[i];
+		if (!n || str_empty(n->spec->computed_class) || n->class_id >= f->n_classes || !f->by_class[n->class_id])
+			continue;
+		if (f->by_class[n->class_id] == 1)
+			objmap_set(p->a, &p->classes, n->spec->computed_class, value_bool(p->a, true));
+		else if (!objmap_get(&p->classes, n->spec->computed_class))
+			objmap_set(p->a, &p->classes, n->spec->computed_class, value_bool(p->a, false));
+	}
+}
+
+static void add_failure(struct planner *p, const struct place_request *r, struct place *place, const struct want *w)
+{
+	const char *group = ((struct task_group *)p->out->version->spec->task_groups.v[w->group])->name;
+	struct alloc_metric *m = objmap_get(&p->failed, group);
+	intmap_set(p->a, &p->queued, group, intmap_get(&p->queued, group) + 1);
+	if (m) {
+		MODEL_SET(alloc_metric, m, coalesced_failures, m->coalesced_failures + 1);
+		return;
+	}
+	m = why_metric(place, r, w->node);
+	note_classes(p, place_feasible(place));
+	objmap_set(p->a, &p->failed, group, m);
+}
+
+static void place_group(struct planner *p, uint32_t first, uint32_t n)
+{
+	const struct want *wants = &p->rec.wants[first];
+	struct uuid avoid[AVOID_MAX];
+	uint32_t metric = p->out->metrics.n, placed = p->out->n_places;
+	struct place_request r = {
+	    .proposed = &p->proposed,
+	    .version = p->out->version,
+	    .group = wants[0].group,
+	    .seed = p->out->seed.lo ^ (uint64_t)wants[0].group << 32,
+	    .arena = p->a,
+	};
+	struct place *place = place_begin(&r);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct want *w = &wants[i];
+		struct placement found = {0};
+		bool ok = w->node ? place_on(place, w->node, &found)
+		                  : place_next(place, avoid, nodes_to_avoid(w, avoid), &found);
+		if (ok) {
+			add_placement(p, w, &found, metric);
+			continue;
+		}
+		add_failure(p, &r, place, w);
+		/* What is replaced goes on running while there is no hope of room; where its own room is what is missing, it
+		 * has to go first. */
+		if (w->replaces && fits_instead(p, place, w))
+			stop_replaced(p, w->previous);
+	}
+	if (p->out->n_places > placed)
+		objs_push(p->a, &p->out->metrics, place_metric(place));
+	place_end(place);
+}
+
+static void place_all(struct planner *p)
+{
+	struct reconciled *rec = &p->rec;
+	if (!rec->n_wants)
+		return;
+	proposed_init(&p->proposed, p->r->state, p->a);
+	for (uint32_t i = 0; i < rec->n_keeps; i++)
+		proposed_keep(&p->proposed, rec->keeps[i]);
+	for (uint32_t i = 0; i < rec->n_wants; i++)
+		if (rec->wants[i].previous)
+			proposed_free_ports(&p->proposed, rec->wants[i].previous);
+	for (uint32_t i = 0, n; i < rec->n_wants; i += n) {
+		for (n = 1; i + n < rec->n_wants && rec->wants[i + n].group == rec->wants[i].group;)
+			n++;
+		place_group(p, i, n);
+	}
+	proposed_release(&p->proposed);
+}
+
+/* ---- evaluations ---- */
+
+static struct eval *new_eval(struct planner *p, const char *trigger, enum eval_status status, const char *description)
+{
+	const struct eval *from = p->r->eval;
+	struct eval *e = MODEL_NEW(p->a, eval);
+	char id[UUID_STR];
+	MODEL_SET(eval, e, id, arena_strdup(p->a, uuid_format(uuid_derive(p->out->seed, NEW_EVALS + p->out->new_evals.n), id)));
+	MODEL_SET(eval, e, namespace, p->r->job->ns);
+	MODEL_SET(eval, e, priority, from->priority);
+	MODEL_SET(eval, e, type, job_type_names[p->r->job->type]);
+	MODEL_SET(eval, e, triggered_by, trigger);
+	MODEL_SET(eval, e, job_id, p->r->job->id);
+	MODEL_SET(eval, e, job_modify_index, (int64_t)p->out->version->modify_index);
+	MODEL_SET(eval, e, status, eval_status_names[status]);
+	if (description)
+		MODEL_SET(eval, e, status_description, description);
+	MODEL_SET(eval, e, previous_eval, from->id ? from->id : "");
+	MODEL_SET(eval, e, create_time, p->r->now);
+	MODEL_SET(eval, e, modify_time, p->r->now);
+	objs_push(p->a, &p->out->new_evals, e);
+	return e;
+}
+
+/* A pending evaluation of the job that is due at that instant already? */
+static bool is_awaited(const struct planner *p, const char *trigger, int64_t at)
+{
+	for (LINK_EACH(&p->r->job->evals, struct eval_entry, by_job, e))
+		if (e->status == EVAL_PENDING && str_eq(e->spec->triggered_by, trigger) && e->spec->wait_until > p->r->now &&
+		    e->spec->wait_until <= at + LATER_WINDOW)
+			return true;
+	return false;
+}
+
+static bool has_followup(const struct planner *p, const struct alloc *a)
+{
+	struct uuid id = a->extra ? a->extra->followup_eval : (struct uuid){0};
+	const struct eval_entry *e = uuid_is_nil(id) ? NULL : state_eval(p->r->state, id);
+	return e && e->status == EVAL_PENDING && e->spec->wait_until > p->r->now;
+}
+
+static int by_time(const void *x, const void *y)
+{
+	const struct later *a = x, *b = y;
+	return a->at != b->at ? (a->at < b->at ? -1 : 1) : uuid_cmp(a->alloc->id, b->alloc->id);
+}
+
+static void follow_up(struct planner *p)
+{
+	struct reconciled *rec = &p->rec;
+	const struct eval *e = NULL;
+	struct uuid id = {0};
+	if (rec->n_laters)
+		qsort(rec->laters, rec->n_laters, sizeof(*rec->laters), by_time);
+	for (uint32_t i = 0; i < rec->n_laters; i++) {
+		const struct later *l = &rec->laters[i];
+		if (has_followup(p, l->alloc))
+			continue;
+		if (!e || l->at > e->wait_until + LATER_WINDOW) {
+			struct eval *fresh = new_eval(p, "alloc-failure", EVAL_PENDING, "created for delayed rescheduling");
+			MODEL_SET(eval, fresh, wait_until, l->at);
+			uuid_parse(fresh->id, &id);
+			e = fresh;
+		}
+		LIST_ADD(p->a, p->out->marks, p->out->n_marks, p->out->cap_marks) =
+		    (struct plan_mark){.alloc = l->alloc, .followup_eval = id};
+	}
+	if (rec->update_at != NEVER && !is_awaited(p, "rolling-update", rec->update_at)) {
+		struct eval *next = new_eval(p, "rolling-update", EVAL_PENDING, NULL);
+		MODEL_SET(eval, next, wait_until, rec->update_at);
+		MODEL_SET(eval, p->out->eval, next_eval, next->id);
+	}
+}
+
+static void describe_blocked(struct planner *p, struct eval *e)
+{
+	const char **keys = arena_alloc(p->a, (p->classes.n + 1) * sizeof(*keys));
+	struct value **values = arena_alloc(p->a, (p->classes.n + 1) * sizeof(*values));
+	for (uint32_t i = 0; i < p->classes.n; i++) {
+		keys[i] = p->classes.v[i].key;
+		values[i] = p->classes.v[i].value;
+	}
+	if (p->classes.n)
+		MODEL_SET(eval, e, class_eligibility, value_map(p->a, keys, values, p->classes.n));
+	MODEL_SET(eval, e, escaped_computed_class, p->escaped);
+	MODEL_SET(eval, e, snapshot_index, (int64_t)p->r->state->index);
+}
+
+static void finish_eval(struct planner *p)
+{
+	struct eval *e = p->out->eval;
+	bool blocked = str_eq(p->r->eval->triggered_by, "queued-allocs");
+	if (p->failed.n && blocked && !p->r->annotate) {
+		/* Still no room for all of it: the same evaluation goes on waiting. */
+		MODEL_SET(eval, e, status, eval_status_names[EVAL_BLOCKED]);
+		describe_blocked(p, e);
+	} else {
+		MODEL_SET(eval, e, status, eval_status_names[EVAL_COMPLETE]);
+		MODEL_SET(eval, e, status_description, "");
+		if (p->failed.n) {
+			struct eval *next =
+			    new_eval(p, "queued-allocs", EVAL_BLOCKED, "created to place remaining allocations");
+			describe_blocked(p, next);
+			MODEL_SET(eval, e, blocked_eval, next->id);
+		}
+	}
+	MODEL_SET(eval, e, modify_time, p->r->now);
+	MODEL_SET(eval, e, snapshot_index, (int64_t)p->r->state->index);
+	e->failed_tg_allocs = p->failed;
+	e->queued_allocations = p->queued;
+	if (!p->r->annotate)
+		return;
+	e->plan_annotations = MODEL_NEW(p->a, plan_annotations);
+	e->plan_annotations->desired_tg_updates = p->rec.updates;
+}
+
+void plan_make(const struct plan_request *r, struct arena *a, struct plan *out)
+{
+	struct planner p = {.r = r, .a = a, .out = out};
+	*out = (struct plan){.seed = r->seed, .version = r->version};
+	out->eval = model_copy(a, &type_eval, r->eval);
+	reconcile(r, a, out, &p.rec);
+	bool runs = r->job && r->version && !r->job->stop && !r->job->purged;
+	if (runs)
+		OBJS_EACH (&r->version->spec->task_groups, struct task_group, g)
+			intmap_set(a, &p.queued, g->name, 0);
+	place_all(&p);
+	finish_eval(&p);
+	if (runs)
+		follow_up(&p);
+}
+
+bool plan_is_noop(const struct plan *p)
+{
+	return !p->n_places && !p->n_stops && !p->n_marks && !p->new_evals.n;
+}

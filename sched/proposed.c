@@ -1,0 +1,74 @@
+/* proposed: bookkeeping of one plan, by slots of nodes. */
+#include "sched/proposed.h"
+
+void proposed_init(struct proposed *p, const struct state *s, struct arena *a)
+{
+	uint32_t n = s->cap_nodes;
+	*p = (struct proposed){.state = s, .arena = a, .n_slots = n};
+	p->extra = arena_alloc(a, (n + 1) * sizeof(*p->extra));
+	p->placed = arena_alloc(a, (n + 1) * sizeof(*p->placed));
+	p->freed = port_set_new();
+}
+
+void proposed_release(struct proposed *p)
+{
+	for (uint32_t i = 0; p->ports && i < p->n_slots; i++)
+		port_set_free(p->ports[i]);
+	port_set_free(p->freed);
+	free(p->items);
+	p->ports = NULL;
+	p->freed = NULL;
+	p->items = NULL;
+}
+
+static void add_item(struct proposed *p, struct node_entry *n, const char *group)
+{
+	if (!n)
+		return;
+	if (p->n_items == p->cap_items) {
+		p->cap_items = p->cap_items ? p->cap_items * 2 : 64;
+		p->items = xrealloc(p->items, p->cap_items, sizeof(*p->items));
+	}
+	p->items[p->n_items++] = (struct proposed_item){n, group};
+}
+
+void proposed_keep(struct proposed *p, const struct alloc *a)
+{
+	add_item(p, a->node, alloc_group(a)->name);
+}
+
+void proposed_free_ports(struct proposed *p, const struct alloc *a)
+{
+	for (uint32_t i = 0; a->ports && i < a->version->asks[a->group].n_ports; i++)
+		port_set_add(p->freed, a->ports[i].value);
+}
+
+void proposed_take(struct proposed *p, struct node_entry *n, const char *group, const struct group_ask *ask,
+    const struct port_grant *grants)
+{
+	struct amount *x = &p->extra[n->slot];
+	x->cpu += ask->amount.cpu;
+	x->memory += ask->amount.memory;
+	x->disk += ask->amount.disk;
+	p->placed[n->slot]++;
+	add_item(p, n, group);
+	if (!ask->n_ports)
+		return;
+	if (!p->ports)
+		p->ports = arena_alloc(p->arena, (p->n_slots + 1) * sizeof(*p->ports));
+	if (!p->ports[n->slot])
+		p->ports[n->slot] = port_set_new();
+	for (uint32_t i = 0; i < ask->n_ports; i++)
+		port_set_add(p->ports[n->slot], grants[i].value);
+}
+
+struct fit_result proposed_fit(const struct proposed *p, const struct node_entry *n, const struct group_ask *ask,
+    uint64_t pick, struct port_grant *grants)
+{
+	int64_t max = n->spec->node_max_allocs;
+	struct fit_result r = fit_check(
+	    n, ask, p->extra[n->slot], p->ports ? p->ports[n->slot] : NULL, p->freed, pick, grants);
+	if (r.dimension == FIT_OK && max > 0 && (int64_t)n->n_live + p->placed[n->slot] >= max)
+		return (struct fit_result){FIT_MAX_ALLOCS, 1, NULL};
+	return r;
+}

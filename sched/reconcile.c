@@ -1,0 +1,410 @@
+/*
+ * reconcile: each allocation of a group is a member with a fate; members are sorted by the index of their names, the count
+ * cuts the tail off, and what is missing gets the lowest free indexes.
+ */
+#include "sched/reconcile.h"
+
+#include "sched/reconcile_internal.h"
+#include "sched/update.h"
+
+/* ---- versions ---- */
+
+static bool is_older(const struct reconcile *c, const struct alloc *a)
+{
+	return a->version != c->r->version && a->version->modify_index < c->r->version->modify_index;
+}
+
+bool reconcile_in_place(struct reconcile *c, struct side *g, struct alloc *a)
+{
+	const struct job_version *from = a->version, *to = c->r->version;
+	if (g->compared != from) { /* allocations of one version come in rows */
+		g->compared = from;
+		g->destructive = update_is_destructive(from->spec, alloc_group(a), to->spec, g->spec);
+	}
+	if (g->destructive || a->version->asks[a->group].n_ports != to->asks[g->index].n_ports)
+		return false;
+	if (!a->node)
+		return true; /* it failed on a node that is forgotten */
+	return feasible_place(&g->feasible, a->node) == FILTER_NONE &&
+	    feasible_check(&g->feasible, a->node).kind != FILTER_CONSTRAINT;
+}
+
+/* ---- the plan ---- */
+
+void reconcile_stop(struct reconcile *c, struct alloc *a, int observed, const char *description)
+{
+	LIST_ADD(c->a, c->plan->stops, c->plan->n_stops, c->plan->cap_stops) =
+	    (struct plan_stop){.alloc = a, .desired = DESIRED_STOP, .observed = observed, .description = description};
+}
+
+void reconcile_mark(struct reconcile *c, struct alloc *a)
+{
+	LIST_ADD(c->a, c->plan->marks, c->plan->n_marks, c->plan->cap_marks) =
+	    (struct plan_mark){.alloc = a, .move_version = true};
+}
+
+void reconcile_keep(struct reconcile *c, struct alloc *a)
+{
+	LIST_ADD(c->a, c->out->keeps, c->out->n_keeps, c->out->cap_keeps) = a;
+}
+
+struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous)
+{
+	struct want *w = &LIST_ADD(c->a, c->out->wants, c->out->n_wants, c->out->cap_wants);
+	*w = (struct want){.group = (uint16_t)g->index, .index = index, .previous = previous};
+	return w;
+}
+
+bool reconcile_node_is_gone(const struct alloc *a)
+{
+	return !a->node || a->node->status == NODE_DOWN;
+}
+
+static void set_updates(struct reconcile *c, const char *group, struct desired_updates *u)
+{
+	MODEL_SET(desired_updates, u, ignore, u->ignore);
+	MODEL_SET(desired_updates, u, place, u->place);
+	MODEL_SET(desired_updates, u, migrate, u->migrate);
+	MODEL_SET(desired_updates, u, stop, u->stop);
+	MODEL_SET(desired_updates, u, in_place_update, u->in_place_update);
+	MODEL_SET(desired_updates, u, destructive_update, u->destructive_update);
+	MODEL_SET(desired_updates, u, canary, u->canary);
+	objmap_set(c->a, &c->out->updates, group, u);
+}
+
+/* ---- members ---- */
+
+static void add_failed(struct reconcile *c, struct side *g, struct member *m)
+{
+	struct alloc *a = m->alloc;
+	int64_t at, delay;
+	m->failed = true;
+	switch (reschedule_verdict(a, g->spec->reschedule_policy, c->r->now, &at, &delay)) {
+	case RESCHEDULE_NEVER:
+		m->fate = FATE_HOLDS;
+		break;
+	case RESCHEDULE_LATER:
+		m->fate = FATE_HOLDS;
+		m->later = at;
+		break;
+	case RESCHEDULE_NOW:
+		m->fate = FATE_RESCHEDULE;
+		m->delay = delay;
+		break;
+	}
+}
+
+/* What becomes of an allocation that should run; false: it has nothing to do with the count any more. */
+static bool judge(struct reconcile *c, struct side *g, struct member *m)
+{
+	struct alloc *a = m->alloc;
+	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
+	bool replaced = a->extra && !uuid_is_nil(a->extra->next);
+	switch ((enum observed)a->observed) {
+	case OBSERVED_LOST:
+		return false;
+	case OBSERVED_COMPLETE:
+		m->fate = FATE_DONE;
+		return c->batch && !is_older(c, a);
+	case OBSERVED_FAILED:
+		if (replaced || (c->batch && is_older(c, a)))
+			return false;
+		/* A new version is a new chance. */
+		if (a->version != c->r->version && !reconcile_in_place(c, g, a)) {
+			m->fate = FATE_REPLACE;
+			m->failed = true;
+		} else {
+			add_failed(c, g, m);
+		}
+		return true;
+	case OBSERVED_PENDING:
+	case OBSERVED_RUNNING:
+	case OBSERVED_UNKNOWN:
+		break;
+	}
+	if (reconcile_node_is_gone(a))
+		m->fate = FATE_LOST;
+	else if (t && t->migrate)
+		m->fate = FATE_MIGRATE;
+	else if (a->version == c->r->version)
+		m->fate = FATE_RUNS;
+	else
+		m->fate = reconcile_in_place(c, g, a) ? FATE_MOVES : FATE_REPLACE;
+	return true;
+}
+
+static int by_index(const void *x, const void *y)
+{
+	const struct member *a = x, *b = y;
+	if (a->index != b->index)
+		return a->index < b->index ? -1 : 1;
+	if (a->failed != b->failed)
+		return a->failed ? 1 : -1;
+	/* Of two with one name the newer one stays. */
+	return a->alloc->create_index != b->alloc->create_index
+	    ? (a->alloc->create_index > b->alloc->create_index ? -1 : 1)
+	    : uuid_cmp(a->alloc->id, b->alloc->id);
+}
+
+/* The members beyond the count go: failed ones first, then from the highest index down. */
+static void cut(struct side *g)
+{
+	uint32_t want = (uint32_t)MIN(MAX(g->spec->count, 0), UINT32_MAX), excess = g->n > want ? g->n - want : 0;
+	for (int failed = 1; failed >= 0; failed--)
+		for (uint32_t i = g->n; i-- > 0 && excess;)
+			if (g->members[i].failed == (failed == 1) && !g->members[i].cut) {
+				g->members[i].cut = true;
+				excess--;
+			}
+}
+
+static void stop_member(struct reconcile *c, struct member *m)
+{
+	struct alloc *a = m->alloc;
+	bool lost = m->fate == FATE_LOST;
+	if (m->fate != FATE_DONE)
+		reconcile_stop(c, a, lost ? OBSERVED_LOST : -1, lost ? SAY_LOST : SAY_NOT_NEEDED);
+}
+
+static void replace(struct reconcile *c, struct side *g, struct member *m, struct desired_updates *u)
+{
+	struct alloc *a = m->alloc;
+	struct want *w = reconcile_want(c, g, m->index, a);
+	const struct reschedule_policy *p = g->spec->reschedule_policy;
+	switch (m->fate) {
+	case FATE_LOST:
+		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+		u->place++;
+		break;
+	case FATE_MIGRATE:
+		reconcile_stop(c, a, -1, SAY_MIGRATING);
+		u->migrate++;
+		break;
+	default:
+		reconcile_stop(c, a, -1, SAY_RESCHEDULED);
+		w->tracker = reschedule_track(a, p, c->r->now, m->delay, c->a);
+		w->penalty = true;
+		u->place++;
+	}
+	if (m->fate != FATE_RESCHEDULE && a->extra && a->extra->tracker)
+		w->tracker = model_copy(c->a, &type_reschedule_tracker, a->extra->tracker);
+}
+
+/* How many allocations may be replaced now, when at most max_parallel may have something to prove. */
+static int64_t update_room(struct reconcile *c, struct side *g, uint32_t missing, struct want_wait *wait)
+{
+	const struct update_strategy *u = g->spec->update;
+	if (!u || u->max_parallel <= 0)
+		return INT64_MAX;
+	wait->max_parallel = u->max_parallel;
+	wait->unhealthy = missing;
+	wait->at = NEVER;
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct member *m = &g->members[i];
+		int64_t at;
+		if (m->cut || (m->fate != FATE_RUNS && m->fate != FATE_HOLDS && m->fate != FATE_RESCHEDULE &&
+		                  m->fate != FATE_MIGRATE && m->fate != FATE_LOST))
+			continue;
+		if (m->fate == FATE_HOLDS && m->alloc->version != c->r->version)
+			continue;
+		if (update_is_healthy(m->alloc, u, c->r->now, &at))
+			continue;
+		wait->unhealthy++;
+		wait->at = MIN(wait->at, at);
+	}
+	/* When nothing tells, it is looked at again after as long as an allocation needs to prove itself. */
+	if (wait->at == NEVER || wait->at <= c->r->now)
+		wait->at = c->r->now + MAX(u->min_healthy_time, 5 * SECOND);
+	return MAX(u->max_parallel - wait->unhealthy, 0);
+}
+
+static void update_members(struct reconcile *c, struct side *g, uint32_t missing, struct desired_updates *u)
+{
+	struct want_wait wait = {0};
+	int64_t room = update_room(c, g, missing, &wait);
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct member *m = &g->members[i];
+		if (m->cut || m->fate != FATE_REPLACE)
+			continue;
+		if (room > 0) {
+			reconcile_want(c, g, m->index, m->alloc)->replaces = true;
+			u->destructive_update++;
+			wait.unhealthy++;
+			room--;
+		} else {
+			if (!m->failed)
+				reconcile_keep(c, m->alloc);
+			u->ignore++;
+			wait.remaining++;
+		}
+	}
+	if (wait.remaining) {
+		c->out->update_at = MIN(c->out->update_at, wait.at);
+		objmap_set(c->a, &c->out->waits, g->spec->name, arena_copy(c->a, &wait, sizeof(wait)));
+	}
+}
+
+static void settle_member(struct reconcile *c, struct side *g, struct member *m, struct desired_updates *u)
+{
+	if (m->cut) {
+		stop_member(c, m);
+		u->stop += m->fate != FATE_DONE;
+		return;
+	}
+	switch (m->fate) {
+	case FATE_LOST:
+	case FATE_MIGRATE:
+	case FATE_RESCHEDULE:
+		replace(c, g, m, u);
+		break;
+	case FATE_MOVES:
+		reconcile_mark(c, m->alloc);
+		u->in_place_update++;
+		reconcile_keep(c, m->alloc);
+		break;
+	case FATE_RUNS:
+		u->ignore++;
+		reconcile_keep(c, m->alloc);
+		break;
+	case FATE_HOLDS:
+		if (m->later)
+			LIST_ADD(c->a, c->out->laters, c->out->n_laters, c->out->cap_laters) =
+			    (struct later){m->alloc, m->later};
+		u->ignore++;
+		break;
+	case FATE_DONE:
+		u->ignore++;
+		break;
+	case FATE_REPLACE:
+		break;
+	}
+}
+
+static void place_missing(struct reconcile *c, struct side *g, uint32_t missing)
+{
+	uint32_t i = 0;
+	for (uint32_t index = 0; missing; index++) {
+		while (i < g->n && (g->members[i].cut || g->members[i].index < index))
+			i++;
+		if (i < g->n && g->members[i].index == index)
+			continue;
+		reconcile_want(c, g, index, NULL);
+		missing--;
+	}
+}
+
+/* Counted groups: service and batch. */
+static void reconcile_counted(struct reconcile *c, struct side *g, struct desired_updates *u)
+{
+	uint32_t n = 0, kept = 0, want = (uint32_t)MIN(MAX(g->spec->count, 0), UINT32_MAX);
+	for (uint32_t i = 0; i < g->n; i++)
+		if (judge(c, g, &g->members[i]))
+			g->members[n++] = g->members[i];
+	g->n = n;
+	qsort(g->members, g->n, sizeof(*g->members), by_index);
+	cut(g);
+	for (uint32_t i = 0; i < g->n; i++)
+		kept += !g->members[i].cut;
+	uint32_t missing = want > kept ? want - kept : 0;
+	u->place += missing;
+	place_missing(c, g, missing);
+	for (uint32_t i = 0; i < g->n; i++)
+		settle_member(c, g, &g->members[i], u);
+	update_members(c, g, missing, u);
+}
+
+/* ---- the job ---- */
+
+/* Allocations that should not run hold their node until it says that they are gone; a node that is down never will. */
+static void settle_stopped(struct reconcile *c, struct alloc *a)
+{
+	if (alloc_holds(a) && reconcile_node_is_gone(a))
+		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+}
+
+static void stop_unwanted(struct reconcile *c, struct alloc *a, struct desired_updates *u)
+{
+	bool ended = a->observed == OBSERVED_COMPLETE || a->observed == OBSERVED_FAILED || a->observed == OBSERVED_LOST;
+	if (ended)
+		return;
+	bool lost = reconcile_node_is_gone(a);
+	reconcile_stop(c, a, lost ? OBSERVED_LOST : -1, lost ? SAY_LOST : SAY_NOT_NEEDED);
+	if (u)
+		u->stop++;
+}
+
+static struct side *side_of(struct reconcile *c, struct alloc *a)
+{
+	/* Nearly always it has the same number as in its own version. */
+	const char *name = alloc_group(a)->name;
+	if (a->group < c->n_sides && str_eq(c->sides[a->group].spec->name, name))
+		return &c->sides[a->group];
+	for (uint32_t i = 0; i < c->n_sides; i++)
+		if (str_eq(c->sides[i].spec->name, name))
+			return &c->sides[i];
+	return NULL;
+}
+
+static void sort_out(struct reconcile *c, struct alloc *a)
+{
+	struct side *g = side_of(c, a);
+	const char *name = alloc_group(a)->name;
+	if (a->desired != DESIRED_RUN) {
+		settle_stopped(c, a);
+		return;
+	}
+	if (!g) {
+		struct desired_updates *u = objmap_get(&c->out->updates, name);
+		if (!u)
+			u = MODEL_NEW(c->a, desired_updates);
+		stop_unwanted(c, a, u);
+		set_updates(c, name, u);
+		return;
+	}
+	LIST_ADD(c->a, g->members, g->n, g->cap) = (struct member){.alloc = a, .index = a->index};
+}
+
+static void reconcile_stopped_job(struct reconcile *c)
+{
+	for (LINK_EACH(&c->r->job->allocs, struct alloc, by_job, a)) {
+		struct desired_updates *u = objmap_get(&c->out->updates, alloc_group(a)->name);
+		if (!u)
+			u = MODEL_NEW(c->a, desired_updates);
+		if (a->desired != DESIRED_RUN)
+			settle_stopped(c, a);
+		else
+			stop_unwanted(c, a, u);
+		set_updates(c, alloc_group(a)->name, u);
+	}
+}
+
+void reconcile(const struct plan_request *r, struct arena *a, struct plan *plan, struct reconciled *out)
+{
+	struct reconcile c = {.r = r, .a = a, .plan = plan, .out = out};
+	*out = (struct reconciled){.update_at = NEVER};
+	if (!r->job)
+		return;
+	if (r->job->stop || r->job->purged || !r->version) {
+		reconcile_stopped_job(&c);
+		return;
+	}
+	const struct objs *groups = &r->version->spec->task_groups;
+	c.batch = r->job->type == JOB_BATCH || r->job->type == JOB_SYSBATCH;
+	c.n_sides = groups->n;
+	c.sides = arena_alloc(a, (groups->n + 1) * sizeof(*c.sides));
+	OBJS_EACH (groups, struct task_group, g) {
+		c.sides[g_i] = (struct side){.spec = g, .index = g_i};
+		feasible_init(&c.sides[g_i].feasible, r->state, r->version, g_i, a);
+	}
+	for (LINK_EACH(&r->job->allocs, struct alloc, by_job, al))
+		sort_out(&c, al);
+	for (uint32_t i = 0; i < c.n_sides; i++) {
+		struct desired_updates *u = MODEL_NEW(a, desired_updates);
+		if (r->job->type == JOB_SYSTEM || r->job->type == JOB_SYSBATCH)
+			reconcile_everywhere(&c, &c.sides[i], u);
+		else
+			reconcile_counted(&c, &c.sides[i], u);
+		set_updates(&c, c.sides[i].spec->name, u);
+		feasible_release(&c.sides[i].feasible);
+	}
+}

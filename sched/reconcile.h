@@ -1,0 +1,65 @@
+/*
+ * reconcile: what a job wants against what it has, without looking for room: which allocations stop, which change in place,
+ * which are wanted and why, and what has to be looked at again later. The result still needs nodes (sched/place).
+ */
+#ifndef SCHED_RECONCILE_H
+#define SCHED_RECONCILE_H
+
+#include "sched/feasible.h"
+#include "sched/plan.h"
+
+struct want { /* an allocation that should be */
+	uint16_t group;
+	uint32_t index;
+	struct alloc *previous;            /* replaces this one, or NULL */
+	struct reschedule_tracker *tracker;
+	struct node_entry *node;           /* system jobs: on this node, else NULL */
+	bool replaces;     /* destructive update: previous is stopped when the want has found its place */
+	bool penalty;      /* previous failed: its node, and those before it, are avoided */
+};
+
+struct later { /* an allocation that waits for its reschedule delay */
+	struct alloc *alloc;
+	int64_t at;
+};
+
+struct reconciled {
+	struct want *wants; /* by group */
+	uint32_t n_wants, cap_wants;
+	struct alloc **keeps; /* that stay on their nodes */
+	uint32_t n_keeps, cap_keeps;
+	struct later *laters;
+	uint32_t n_laters, cap_laters;
+	int64_t update_at;  /* a held-up update goes on then; NEVER when none is */
+	struct objmap updates; /* struct desired_updates by group */
+	struct objmap waits;   /* groups whose update waits for health -> struct want_wait */
+};
+
+struct want_wait {
+	int64_t unhealthy, max_parallel, remaining, at;
+};
+
+/* Stops and marks go into the plan, the rest into out; lists are in the arena. */
+void reconcile(const struct plan_request *r, struct arena *a, struct plan *plan, struct reconciled *out);
+
+/* Growing lists in an arena, as plan and reconciled have them. */
+#define LIST_ADD(arena, list, n, cap)                                                              \
+	(*({                                                                                       \
+		if ((n) == (cap)) {                                                                \
+			uint32_t cap_ = (cap) ? (cap) * 2 : 16;                                    \
+			void *grown_ = arena_alloc((arena), cap_ * sizeof(*(list)));               \
+			if (n)                                                                     \
+				memcpy(grown_, (list), (n) * sizeof(*(list)));                     \
+			(list) = grown_;                                                           \
+			(cap) = cap_;                                                              \
+		}                                                                                  \
+		&(list)[(n)++];                                                                    \
+	}))
+
+#define SAY_NOT_NEEDED  "alloc not needed due to job update"
+#define SAY_MIGRATING   "alloc is being migrated"
+#define SAY_LOST        "alloc is lost since its node is down"
+#define SAY_UPDATING    "alloc is being updated due to job update"
+#define SAY_RESCHEDULED "alloc was rescheduled because it failed"
+
+#endif

@@ -1,0 +1,55 @@
+/* reconcile_internal: what sched/reconcile.c (jobs with a count) and sched/reconcile_system.c (one on each node) share. */
+#ifndef SCHED_RECONCILE_INTERNAL_H
+#define SCHED_RECONCILE_INTERNAL_H
+
+#include "sched/reconcile.h"
+
+enum fate {
+	FATE_RUNS,       /* stays as it is */
+	FATE_MOVES,      /* stays, and becomes one of the new version */
+	FATE_REPLACE,    /* has to make room for one of the new version */
+	FATE_HOLDS,      /* failed, and not replaced (yet): its name is taken */
+	FATE_DONE,       /* batch: has done its work */
+	FATE_LOST,
+	FATE_MIGRATE,
+	FATE_RESCHEDULE, /* failed, and replaced now */
+};
+
+struct member {
+	struct alloc *alloc;
+	enum fate fate;
+	uint32_t index;
+	bool failed, cut;
+	int64_t later, delay;
+};
+
+struct side { /* a group of the wanted version and the allocations that should run in it */
+	const struct task_group *spec;
+	uint32_t index;
+	struct feasible feasible;
+	struct member *members;
+	uint32_t n, cap;
+	const struct job_version *compared; /* the last one that was, with its result */
+	bool destructive;
+};
+
+struct reconcile {
+	const struct plan_request *r;
+	struct arena *a;
+	struct plan *plan;
+	struct reconciled *out;
+	bool batch;
+	struct side *sides;
+	uint32_t n_sides;
+};
+
+void reconcile_stop(struct reconcile *c, struct alloc *a, int observed, const char *description);
+void reconcile_mark(struct reconcile *c, struct alloc *a);
+void reconcile_keep(struct reconcile *c, struct alloc *a);
+struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
+bool reconcile_node_is_gone(const struct alloc *a);
+/* Can an allocation of another version become one of the wanted version where it is? */
+bool reconcile_in_place(struct reconcile *c, struct side *g, struct alloc *a);
+void reconcile_everywhere(struct reconcile *c, struct side *g, struct desired_updates *u);
+
+#endif

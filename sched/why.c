@@ -1,0 +1,387 @@
+/* why: counting what rules nodes out, and saying it. */
+#include "sched/why.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "sched/reconcile.h"
+#include "sched/update.h"
+
+#define START_PATIENCE (10 * SECOND) /* a node gets this long to start an allocation before anybody wonders */
+
+static const char *const fit_codes[] = {"", "cpu", "memory", "disk", "ports", "devices", "max-allocations"};
+
+struct cause {
+	enum filter_kind filter; /* FILTER_NONE: it is about room */
+	enum fit_dimension dimension;
+	const char *key;         /* causes of one kind and key are one */
+	int64_t nodes, short_by;
+};
+
+struct diagnosis {
+	struct arena *a;
+	struct cause *causes;
+	uint32_t n, cap;
+	int64_t nodes, fitting;
+};
+
+static void add_cause(struct diagnosis *d, struct cause c)
+{
+	for (uint32_t i = 0; i < d->n; i++) {
+		struct cause *x = &d->causes[i];
+		if (x->filter == c.filter && x->dimension == c.dimension && str_eq(x->key, c.key)) {
+			x->nodes++;
+			x->short_by = MIN(x->short_by, c.short_by);
+			return;
+		}
+	}
+	c.nodes = 1;
+	LIST_ADD(d->a, d->causes, d->n, d->cap) = c;
+}
+
+static const char *port_key(struct arena *a, const struct group_ask *ask, const char *label)
+{
+	for (uint32_t i = 0; i < ask->n_ports; i++)
+		if (str_eq(ask->ports[i].label, label))
+			return ask->ports[i].value ? arena_printf(a, "port %u (%s) taken", ask->ports[i].value, label)
+			                           : arena_printf(a, "no dynamic port left for %s", label);
+	return "a port taken";
+}
+
+static void count_metric(struct arena *a, struct alloc_metric *m, const struct node_entry *n, const char *filter,
+    const struct fit_result *fit)
+{
+	struct intmap *by_text = filter ? &m->constraint_filtered : &m->dimension_exhausted;
+	struct intmap *by_class = filter ? &m->class_filtered : &m->class_exhausted;
+	const char *text = filter ? filter
+	    : fit->dimension != FIT_PORTS ? fit_dimension_names[fit->dimension]
+	    : arena_printf(a, "network: reserved port collision %s", fit->port_label ? fit->port_label : "");
+	m->nodes_evaluated++;
+	m->nodes_filtered += filter != NULL;
+	m->nodes_exhausted += filter == NULL;
+	intmap_set(a, by_text, text, intmap_get(by_text, text) + 1);
+	if (!str_empty(n->spec->node_class))
+		intmap_set(a, by_class, n->spec->node_class, intmap_get(by_class, n->spec->node_class) + 1);
+}
+
+static void examine(struct diagnosis *d, struct place *p, const struct place_request *r, const struct node_entry *n,
+    struct alloc_metric *m)
+{
+	struct feasible *f = place_feasible(p);
+	const struct group_ask *ask = &r->version->asks[r->group];
+	struct filter filter = {.kind = feasible_node(f, n)};
+	d->nodes++;
+	if (filter.kind != FILTER_NONE) { /* not even looked at */
+		add_cause(d, (struct cause){.filter = filter.kind});
+		return;
+	}
+	filter = feasible_check(f, n);
+	if (filter.kind == FILTER_NONE)
+		filter = place_distinct(p, n);
+	if (filter.kind != FILTER_NONE) {
+		count_metric(d->a, m, n, filter.text, NULL);
+		add_cause(d, (struct cause){.filter = filter.kind, .key = filter.detail ? filter.detail : filter.text});
+		return;
+	}
+	struct fit_result fit = proposed_fit(r->proposed, n, ask, 0, NULL);
+	if (fit.dimension == FIT_OK) {
+		m->nodes_evaluated++;
+		d->fitting++;
+		return;
+	}
+	count_metric(d->a, m, n, NULL, &fit);
+	add_cause(d, (struct cause){.dimension = fit.dimension, .short_by = fit.short_by,
+	                 .key = fit.dimension == FIT_PORTS ? port_key(d->a, ask, fit.port_label) : NULL});
+}
+
+static const char *unit_of(enum fit_dimension d)
+{
+	return d == FIT_CPU ? "MHz" : "MiB";
+}
+
+static char *cause_text(struct arena *a, const struct cause *c)
+{
+	long long n = c->nodes;
+	switch (c->filter) {
+	case FILTER_DOWN:
+		return arena_printf(a, "%lld not ready", n);
+	case FILTER_INELIGIBLE:
+		return arena_printf(a, "%lld not eligible", n);
+	case FILTER_DRAINING:
+		return arena_printf(a, "%lld draining", n);
+	case FILTER_DATACENTER:
+		return arena_printf(a, "%lld in no datacenter of the job", n);
+	case FILTER_POOL:
+		return arena_printf(a, "%lld in another node pool", n);
+	case FILTER_CONSTRAINT:
+		return arena_printf(a, "%lld excluded by constraint %s", n, c->key);
+	case FILTER_DRIVER:
+		return arena_printf(a, "%lld without a healthy driver %s", n, c->key);
+	case FILTER_VOLUME:
+		return arena_printf(a, "%lld without the volumes asked for", n);
+	case FILTER_NETWORK:
+		return arena_printf(a, "%lld without the network asked for", n);
+	case FILTER_CORES:
+		return arena_printf(a, "%lld with too few cpu cores", n);
+	case FILTER_DISTINCT_HOSTS:
+		return arena_printf(a, "%lld already with an allocation of it (distinct_hosts)", n);
+	case FILTER_DISTINCT_PROPERTY:
+		return arena_printf(a, "%lld excluded by %s", n, c->key);
+	case FILTER_NONE:
+	case FILTER_KINDS:
+		break;
+	}
+	switch (c->dimension) {
+	case FIT_PORTS:
+		return arena_printf(a, "%lld with %s", n, c->key);
+	case FIT_DEVICES:
+		return arena_printf(a, "%lld without devices to hand out", n);
+	case FIT_MAX_ALLOCS:
+		return arena_printf(a, "%lld at the limit of allocations they take", n);
+	default:
+		return arena_printf(a, "%lld short of %s by %lld %s at best", n, fit_codes[c->dimension],
+		    (long long)c->short_by, unit_of(c->dimension));
+	}
+}
+
+static const char *cause_code(const struct cause *c)
+{
+	return c->filter != FILTER_NONE ? filter_codes[c->filter] : fit_codes[c->dimension];
+}
+
+static struct wait_reason *new_reason(struct arena *a, const char *code, const char *text)
+{
+	struct wait_reason *w = MODEL_NEW(a, wait_reason);
+	MODEL_SET(wait_reason, w, code, code);
+	MODEL_SET(wait_reason, w, text, text);
+	return w;
+}
+
+static int by_nodes(const void *x, const void *y)
+{
+	const struct cause *a = x, *b = y;
+	/* Room first when it is a tie: it is what comes back by itself. */
+	return a->nodes != b->nodes ? (a->nodes > b->nodes ? -1 : 1) : (a->filter > b->filter) - (a->filter < b->filter);
+}
+
+static struct wait_reason *say(struct diagnosis *d)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	if (!d->nodes)
+		return new_reason(d->a, "no-nodes", "no nodes are registered");
+	if (d->n)
+		qsort(d->causes, d->n, sizeof(*d->causes), by_nodes);
+	buf_printf(&b, "%lld node%s: ", (long long)d->nodes, d->nodes == 1 ? "" : "s");
+	struct wait_reason *w = new_reason(d->a, d->n ? cause_code(&d->causes[0]) : "evaluation", "");
+	MODEL_SET(wait_reason, w, nodes, d->nodes);
+	for (uint32_t i = 0; i < d->n; i++) {
+		const struct cause *c = &d->causes[i];
+		struct wait_cause *o = MODEL_NEW(d->a, wait_cause);
+		const char *text = cause_text(d->a, c);
+		MODEL_SET(wait_cause, o, code, cause_code(c));
+		MODEL_SET(wait_cause, o, text, text);
+		MODEL_SET(wait_cause, o, nodes, c->nodes);
+		if (c->dimension >= FIT_CPU && c->dimension <= FIT_DISK)
+			MODEL_SET(wait_cause, o, short_by, c->short_by);
+		objs_push(d->a, &w->causes, o);
+		buf_printf(&b, "%s%s", i ? ", " : "", text);
+	}
+	MODEL_SET(wait_reason, w, text, arena_strndup(d->a, b.data, b.len));
+	return w;
+}
+
+static void diagnose(struct diagnosis *d, struct place *p, const struct place_request *r, const struct node_entry *on,
+    struct alloc_metric *m)
+{
+	const struct state *s = r->proposed->state;
+	for (uint32_t i = 0; i < s->cap_nodes; i++)
+		if (s->nodes[i] && (!on || on == s->nodes[i]))
+			examine(d, p, r, s->nodes[i], m);
+}
+
+struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct node_entry *on)
+{
+	struct diagnosis d = {.a = r->arena};
+	struct alloc_metric *m = arena_copy(r->arena, place_metric(p), sizeof(*m));
+	m->nodes_evaluated = m->nodes_filtered = m->nodes_exhausted = 0;
+	m->constraint_filtered = m->class_filtered = m->dimension_exhausted = m->class_exhausted = (struct intmap){0};
+	m->score_meta_data = (struct objs){0};
+	diagnose(&d, p, r, on, m);
+	m->reason = say(&d);
+	return m;
+}
+
+/* ---- of a group, now ---- */
+
+struct inquiry {
+	const struct state *s;
+	struct job_entry *job;
+	uint32_t group;
+	int64_t now;
+	struct arena *a;
+	struct reconciled rec;
+	struct wait_reason *first; /* with what the others say added to its text */
+};
+
+static void add_reason(struct inquiry *q, struct wait_reason *w)
+{
+	if (q->first)
+		MODEL_SET(wait_reason, q->first, text, arena_printf(q->a, "%s; %s", q->first->text, w->text));
+	else
+		q->first = w;
+}
+
+struct queue_count {
+	const struct job_entry *job;
+	int64_t now, ahead, mine_index;
+	int64_t priority;
+};
+
+static bool count_queue(void *arg, struct eval_entry *e)
+{
+	struct queue_count *c = arg;
+	if (e->status == EVAL_PENDING && e->spec->wait_until <= c->now && e->job != c->job &&
+	    (e->spec->priority > c->priority || (e->spec->priority == c->priority && (int64_t)e->create_index < c->mine_index)))
+		c->ahead++;
+	return true;
+}
+
+/* There is room: what is missing is a look of the scheduler. */
+static struct wait_reason *say_evaluation(struct inquiry *q)
+{
+	struct queue_count c = {.job = q->job, .now = q->now, .mine_index = -1};
+	char when[TIME_STR];
+	int64_t later = NEVER;
+	if (q->s->config->pause_eval_broker)
+		return new_reason(q->a, "paused", "scheduling is paused (scheduler configuration: PauseEvalBroker)");
+	for (LINK_EACH(&q->job->evals, struct eval_entry, by_job, e)) {
+		if (e->status != EVAL_PENDING)
+			continue;
+		if (e->spec->wait_until > q->now) {
+			later = MIN(later, e->spec->wait_until);
+			continue;
+		}
+		c.mine_index = (int64_t)e->create_index;
+		c.priority = e->spec->priority;
+	}
+	if (c.mine_index >= 0) {
+		state_each_eval(q->s, count_queue, &c);
+		return new_reason(q->a, "evaluation",
+		    arena_printf(q->a, "its evaluation is queued behind %lld other%s", (long long)c.ahead, c.ahead == 1 ? "" : "s"));
+	}
+	if (later != NEVER)
+		return new_reason(q->a, "evaluation",
+		    arena_printf(q->a, "its next evaluation is due at %s", time_format_rfc3339(later, when)));
+	return new_reason(q->a, "evaluation", "there is room for it now: the scheduler comes to it next");
+}
+
+static void ask_placement(struct inquiry *q)
+{
+	struct proposed proposed;
+	struct alloc_metric m = {0};
+	struct diagnosis d = {.a = q->a};
+	const struct node_entry *on = NULL;
+	uint32_t wants = 0;
+	for (uint32_t i = 0; i < q->rec.n_wants; i++)
+		if (q->rec.wants[i].group == q->group) {
+			wants++;
+			on = q->rec.wants[i].node;
+		}
+	if (!wants)
+		return;
+	proposed_init(&proposed, q->s, q->a);
+	for (uint32_t i = 0; i < q->rec.n_keeps; i++)
+		proposed_keep(&proposed, q->rec.keeps[i]);
+	struct place_request r = {.proposed = &proposed, .version = q->job->current, .group = q->group, .arena = q->a};
+	struct place *p = place_begin(&r);
+	diagnose(&d, p, &r, wants == 1 ? on : NULL, &m);
+	struct wait_reason *w = d.fitting && !on ? say_evaluation(q) : say(&d);
+	place_end(p);
+	proposed_release(&proposed);
+	MODEL_SET(wait_reason, w, text, arena_printf(q->a, "%u allocation%s not placed: %s", wants, wants == 1 ? "" : "s", w->text));
+	add_reason(q, w);
+}
+
+static void ask_failed(struct inquiry *q)
+{
+	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
+	uint32_t waiting = 0, exhausted = 0;
+	int64_t first = NEVER;
+	char when[TIME_STR];
+	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a)) {
+		int64_t at, delay;
+		if (a->desired != DESIRED_RUN || a->observed != OBSERVED_FAILED || !str_eq(alloc_group(a)->name, g->name) ||
+		    (a->extra && !uuid_is_nil(a->extra->next)))
+			continue;
+		enum reschedule_verdict v = reschedule_verdict(a, g->reschedule_policy, q->now, &at, &delay);
+		exhausted += v == RESCHEDULE_NEVER;
+		if (v == RESCHEDULE_LATER) {
+			waiting++;
+			first = MIN(first, at);
+		}
+	}
+	if (waiting)
+		add_reason(q, new_reason(q->a, "reschedule-delay",
+		                  arena_printf(q->a, "%u failed allocation%s for the reschedule delay, until %s at the earliest",
+		                      waiting, waiting == 1 ? " waits" : "s wait", time_format_rfc3339(first, when))));
+	if (exhausted)
+		add_reason(q, new_reason(q->a, "reschedule-exhausted",
+		                  arena_printf(q->a, "%u allocation%s failed and the reschedule policy allows no further attempt",
+		                      exhausted, exhausted == 1 ? "" : "s")));
+}
+
+static void ask_update(struct inquiry *q)
+{
+	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
+	const struct want_wait *w = objmap_get(&q->rec.waits, g->name);
+	char when[TIME_STR];
+	if (!w)
+		return;
+	add_reason(q, new_reason(q->a, "update-health",
+	                  arena_printf(q->a,
+	                      "%lld allocation%s of an older version: %lld of the new one may be unproven at a time "
+	                      "(update.max_parallel) and %lld %s not healthy yet, looked at again at %s",
+	                      (long long)w->remaining, w->remaining == 1 ? "" : "s", (long long)w->max_parallel,
+	                      (long long)w->unhealthy, w->unhealthy == 1 ? "is" : "are", time_format_rfc3339(w->at, when))));
+}
+
+static void ask_clients(struct inquiry *q)
+{
+	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
+	uint32_t n = 0;
+	const struct node_entry *node = NULL;
+	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a))
+		if (a->desired == DESIRED_RUN && a->observed == OBSERVED_PENDING && a->node && str_eq(alloc_group(a)->name, g->name) &&
+		    a->create_time + START_PATIENCE < q->now) {
+			n++;
+			node = a->node;
+		}
+	if (n)
+		add_reason(q, new_reason(q->a, "client",
+		                  arena_printf(q->a, "%u placed allocation%s for the node to start %s (node %s)", n,
+		                      n == 1 ? " waits" : "s wait", n == 1 ? "it" : "them",
+		                      node->spec->name ? node->spec->name : node->spec->id)));
+}
+
+struct wait_reason *why_group(
+    const struct state *s, struct job_entry *job, const char *group, int64_t now, struct arena *a)
+{
+	struct inquiry q = {.s = s, .job = job, .now = now, .a = a};
+	struct plan plan = {0};
+	struct eval ev = {0};
+	if (job->stop || job->purged || !job->current)
+		return NULL;
+	const struct job *spec = job->current->spec;
+	if (spec->periodic || (spec->parameterized_job && !spec->dispatched))
+		return NULL;
+	while (q.group < spec->task_groups.n && !str_eq(((struct task_group *)spec->task_groups.v[q.group])->name, group))
+		q.group++;
+	if (q.group == spec->task_groups.n)
+		return NULL;
+	struct plan_request r = {.state = s, .eval = &ev, .job = job, .version = job->current, .now = now};
+	reconcile(&r, a, &plan, &q.rec);
+	ask_placement(&q);
+	ask_failed(&q);
+	ask_update(&q);
+	ask_clients(&q);
+	return q.first;
+}

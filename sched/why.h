@@ -1,0 +1,23 @@
+/*
+ * why: the reason why something waits, worked out from the state as it is now: a stable code, a sentence, the causes with
+ * the counts of nodes they rule out and the nearest miss.
+ *
+ * codes  no-nodes; cpu memory disk ports devices max-allocations; datacenter node-pool node-down node-ineligible
+ *        node-draining constraint driver volume network cores distinct-hosts distinct-property;
+ *        evaluation (room is there, the scheduler has yet to come to it), paused, reschedule-delay, reschedule-exhausted,
+ *        update-health, client (placed, not started yet)
+ */
+#ifndef SCHED_WHY_H
+#define SCHED_WHY_H
+
+#include "sched/place.h"
+
+/* Of a group of a job; NULL when nothing of it waits. In the arena. */
+struct wait_reason *why_group(
+    const struct state *s, struct job_entry *job, const char *group, int64_t now, struct arena *a);
+
+/* The metric of a group that found no node: what rules each node out, with the sentence in .reason. on: only this node
+ * counts (system jobs), or NULL. */
+struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct node_entry *on);
+
+#endif
