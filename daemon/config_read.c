@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "daemon/config_options.h"
 
 /* libConfuse's error callback has no argument of its own. */
 static struct err *read_error;
+static const char *read_path;
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
@@ -19,7 +21,7 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	if (read_error && read_error->code)
 		return; /* the first one is the cause */
 	buf_vprintf(&b, fmt, ap);
-	err_set(read_error, -EINVAL, "%s:%d: %s", cfg->filename ? cfg->filename : "?", cfg->line, b.data ? b.data : "");
+	err_set(read_error, -EINVAL, "%s:%d: %s", read_path ? read_path : "configuration", cfg->line, b.data ? b.data : "");
 }
 
 static const char *last_part(const char *section)
@@ -198,12 +200,49 @@ static int take_all(struct config *c, cfg_t *cfg, struct err *e)
 	return rc;
 }
 
+/* libConfuse takes the end of the file for the end of every open block. Strings and comments are skipped. */
+static int check_blocks(const char *path, struct err *e)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	int line = 1, depth = 0, opened[16] = {0};
+	int rc = file_read(path, 1024 * 1024, &text, e);
+	const char *end;
+
+	for (const char *p = text.data; rc >= 0 && p && *p; p++) {
+		end = NULL;
+		if (*p == '"' || *p == '\'')
+			for (end = p + 1; *end && *end != *p; end++)
+				end += *end == '\\' && end[1];
+		else if (*p == '#' || (*p == '/' && p[1] == '/'))
+			end = p + strcspn(p, "\n") - 1;
+		else if (*p == '/' && p[1] == '*')
+			end = strstr(p + 2, "*/") ? strstr(p + 2, "*/") + 1 : p + strlen(p) - 1;
+		else if (*p == '{' && depth++ < (int)ARRAY_LEN(opened))
+			opened[depth - 1] = line;
+		else if (*p == '}')
+			depth -= depth > 0;
+		for (; end && p < end && *p; p++)
+			line += *p == '\n';
+		line += *p == '\n';
+		if (!*p)
+			break;
+	}
+	if (rc >= 0 && depth > 0)
+		return err_set(e, -EINVAL, "%s:%d: the block that begins here is not closed; expected '}'", path,
+		    opened[MIN(depth, (int)ARRAY_LEN(opened)) - 1]);
+	return rc;
+}
+
 static int read_one(struct config *c, const char *path, struct err *e)
 {
-	cfg_t *cfg = make_parser();
-	int rc, parsed;
+	cfg_t *cfg;
+	int rc = check_blocks(path, e), parsed;
 
+	if (rc < 0)
+		return rc;
+	cfg = make_parser();
 	err_clear(e);
+	read_path = path;
 	read_error = e;
 	errno = 0;
 	parsed = cfg_parse(cfg, path);

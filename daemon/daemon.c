@@ -244,6 +244,8 @@ static int start(struct running *r, struct err *e)
 		if (rc < 0)
 			err_wrap(e, "server");
 	}
+	if (rc >= 0)
+		print_banner(d);
 	if (rc >= 0 && c->client.enabled) {
 		rc = start_client(d, e);
 		if (rc < 0)
@@ -313,7 +315,6 @@ int daemon_run(struct config *c)
 		r.exit_code = 1;
 	} else {
 		catch_signals(&r);
-		print_banner(&r.d);
 		if (c->consul.configured)
 			log_warn("agent", "consul {} is set, but this version does not talk to Consul: nothing is registered there");
 		event_base_dispatch(r.d.base);
