@@ -154,8 +154,9 @@ static void test_an_allocation_wakes_its_node_its_job_and_its_table(void **state
 	struct job_version version = {.job = &job};
 	struct node_entry node = {.id = {3, 4}};
 	struct alloc alloc = {.id = {5, 6}, .version = &version, .node = &node};
-	struct waiter w[5] = {{{0}}};
+	struct waiter w[5];
 
+	memset(w, 0, sizeof(w));
 	watch_add(f->watch, &w[0], watch_table(TABLE_ALLOCS), MINUTE, on_wake);
 	watch_add(f->watch, &w[1], watch_id(WATCH_ALLOC, alloc.id), MINUTE, on_wake);
 	watch_add(f->watch, &w[2], watch_id(WATCH_NODE_WORK, node.id), MINUTE, on_wake);
