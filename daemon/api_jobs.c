@@ -195,8 +195,12 @@ static void deregister_job(struct call *c)
 		return;
 	if (core_job_deregister(call_core(c), call_namespace(c), call_param(c, "id"), purge,
 		priority ? strtoll(priority, NULL, 10) : 0, call_now(c), &r, &e)) {
-		api_refuse(c, &e);
-		return;
+		if (e.code != -ENOENT) {
+			api_refuse(c, &e);
+			return;
+		}
+		/* Stopping what is not there is done already: scripts rely on it. */
+		r = (struct core_eval_reply){.index = call_state(c)->index};
 	}
 	MODEL_SET(eval_answer, &a, eval_id, uuid_format(r.eval, id));
 	MODEL_SET(eval_answer, &a, eval_create_index, (int64_t)r.eval_create_index);
@@ -250,7 +254,7 @@ static const char *problem_end(const char *s)
 	const char *head = NULL;
 	long inner = 0;
 
-	for (const char *p = s; p + 16 < line; p++)
+	for (const char *p = s; p + 10 <= line; p++)
 		if (memcmp(p, " occurred:", 10) == 0)
 			head = p;
 	if (head) {
@@ -269,10 +273,16 @@ static const char *problem_end(const char *s)
 	return line;
 }
 
-static void list_problems(struct arena *a, const char *text, struct strs *out)
+static void list_problems(struct arena *a, const char *sentence, struct strs *out)
 {
-	const char *s = strstr(text, "\n\t* ");
+	/* The two line ends that close the whole list are no part of its last item. */
+	size_t n = strlen(sentence), tail = 0;
+	const char *text, *s;
 
+	while (tail < 2 && tail < n && sentence[n - 1 - tail] == '\n')
+		tail++;
+	text = arena_strndup(a, sentence, n - tail);
+	s = strstr(text, "\n\t* ");
 	if (!s) {
 		strs_push(a, out, text);
 		return;
