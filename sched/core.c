@@ -5,6 +5,7 @@
 #include "sched/core_internal.h"
 #include "sched/fit.h"
 #include "sched/snapshot.h"
+#include "sched/why.h"
 
 /* A refused write is tried again after this. */
 #define RETRY_AFTER (5 * SECOND)
@@ -144,6 +145,7 @@ struct uuid core_id(const struct core *c, uint32_t n)
 
 void core_begin(struct core *c, int64_t now)
 {
+	c->now = now;
 	entry_begin(&c->entry, now);
 }
 
@@ -322,6 +324,7 @@ static void process(struct core *c, struct eval_entry *e, int64_t now)
 bool core_step(struct core *c, int64_t now)
 {
 	bool more = false;
+	c->now = now;
 	if (c->state->config->pause_eval_broker)
 		return false;
 	struct eval_entry *e = broker_next(&c->broker, c->state, now, &more);
@@ -330,9 +333,16 @@ bool core_step(struct core *c, int64_t now)
 	return e || more;
 }
 
+struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_entry *job, const char *group)
+{
+	struct job_entry *j = state_job_any(c->state, job->ns, job->id);
+	return j ? why_group(c->state, j, group, c->now, a) : NULL;
+}
+
 void core_tick(struct core *c, int64_t now)
 {
 	struct node_entry *n;
+	c->now = now;
 	while ((n = nodes_missed(&c->nodes, now)))
 		core_node_missed(c, n, now);
 	if (c->next_gc > now)

@@ -3,6 +3,7 @@
 
 #include "base/diff.h"
 #include "sched/admit.h"
+#include "sched/annotate.h"
 #include "sched/core_internal.h"
 
 /* ---- registration ---- */
@@ -335,5 +336,7 @@ int core_job_plan(struct core *c, struct arena *a, const struct job *job, bool d
 	plan_dry(c, a, spec, old, now, d);
 	out->annotations = d->plan.eval->plan_annotations;
 	out->failed_tg_allocs = d->plan.eval->failed_tg_allocs;
+	if (out->diff)
+		annotate_diff(a, out->diff, out->annotations, old ? old->current->spec : NULL, spec);
 	return 0;
 }
