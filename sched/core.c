@@ -243,6 +243,48 @@ static bool makes_blocked(const struct plan *p)
 	return false;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static const char *node_label(const struct node_entry *n)
+{
+	return n->spec->name ? n->spec->name : n->spec->id;
+}
+
+/* Is every granted port free, on its node and within the plan? */
+static bool check_ports(const struct plan *p, const char **why, struct arena *a)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < p->n_places; i++)
+		n += p->version->asks[p->places[i].group].n_ports;
+	cleanup_free uint64_t *taken = xcalloc(n + 1, sizeof(*taken));
+	n = 0;
+	for (uint32_t i = 0; i < p->n_places; i++) {
+		const struct placement *x = &p->places[i];
+		const struct group_ask *ask = &p->version->asks[x->group];
+		for (uint32_t k = 0; k < ask->n_ports; k++) {
+			if (ask->ports[k].ignore_collision)
+				continue;
+			if (port_set_has(x->node->ports, x->ports[k].value)) {
+				*why = arena_printf(a, "plan for node %s does not fit: port %u is taken",
+				    node_label(x->node), x->ports[k].value);
+				return false;
+			}
+			taken[n++] = (uint64_t)x->node->slot << 16 | x->ports[k].value;
+		}
+	}
+	qsort(taken, n, sizeof(*taken), by_value);
+	for (size_t i = 1; i < n; i++)
+		if (taken[i] == taken[i - 1]) {
+			*why = "plan gives a port of a node away twice";
+			return false;
+		}
+	return true;
+}
+
 /* Does everything that the plan places still fit, node by node? The answer comes from the function that placed it. */
 static bool check_plan(const struct core *c, const struct plan *p, const char **why, struct arena *a)
 {
@@ -253,15 +295,15 @@ static bool check_plan(const struct core *c, const struct plan *p, const char **
 		ask.n_ports = 0; /* granted ports are looked at one by one */
 		struct fit_result r = fit_check(x->node, &ask, extra[x->node->slot], NULL, NULL, 0, NULL);
 		if (r.dimension != FIT_OK || x->node->status != NODE_READY) {
-			*why = arena_printf(a, "plan for node %s does not fit: %s", x->node->spec->name ?
-			    x->node->spec->name : x->node->spec->id, fit_dimension_names[r.dimension]);
+			*why = arena_printf(a, "plan for node %s does not fit: %s", node_label(x->node),
+			    r.dimension != FIT_OK ? fit_dimension_names[r.dimension] : "it is not ready");
 			return false;
 		}
 		extra[x->node->slot].cpu += ask.amount.cpu;
 		extra[x->node->slot].memory += ask.amount.memory;
 		extra[x->node->slot].disk += ask.amount.disk;
 	}
-	return true;
+	return check_ports(p, why, a);
 }
 
 /* What the plan could not keep is worked out again by a blocked evaluation, when capacity changes. */

@@ -54,7 +54,7 @@ struct job *fixture_job(struct arena *a, const char *id, const char *type, int64
 	MODEL_SET(task_group, g, name, "g");
 	MODEL_SET(task_group, g, count, count);
 	g->ephemeral_disk = MODEL_NEW(a, ephemeral_disk);
-	MODEL_SET(ephemeral_disk, g->ephemeral_disk, size_mb, 10);
+	MODEL_SET(ephemeral_disk, g->ephemeral_disk, size_mb, 200);
 	struct task *t = MODEL_NEW(a, task);
 	MODEL_SET(task, t, name, "t");
 	MODEL_SET(task, t, driver, "raw_exec");
