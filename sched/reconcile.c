@@ -301,7 +301,8 @@ static void reconcile_counted(struct reconcile *c, struct side *g, struct desire
 		if (judge(c, g, &g->members[i]))
 			g->members[n++] = g->members[i];
 	g->n = n;
-	qsort(g->members, g->n, sizeof(*g->members), by_index);
+	if (g->n > 1)
+		qsort(g->members, g->n, sizeof(*g->members), by_index);
 	cut(g);
 	for (uint32_t i = 0; i < g->n; i++)
 		kept += !g->members[i].cut;
