@@ -16,6 +16,7 @@
 #define REPORT_BATCH   256        /* allocations in one report */
 #define GC_INTERVAL    (1 * MINUTE)
 #define SAVE_RETRY     (1 * SECOND)
+#define SAVE_DELAY     (100 * MILLI) /* of what a successor could also find out by itself: that a task has come up */
 
 struct client {
 	struct event_base *base;
@@ -35,7 +36,7 @@ struct client {
 	struct run_counts counts;
 };
 
-/* ---- changes: report first, then save what is not needed to find a process again ---- */
+/* ---- changes: report at once; what is not needed to find a process again is saved a little later ---- */
 
 static void on_change(void *arg, struct alloc_run *a)
 {
@@ -52,7 +53,7 @@ static void on_change(void *arg, struct alloc_run *a)
 	if (c->pull)
 		pull_push(c->pull);
 	if (c->flush && !evtimer_pending(c->flush, NULL)) {
-		struct timeval soon = { .tv_usec = 2000 };
+		struct timeval soon = { .tv_usec = SAVE_DELAY / 1000 };
 
 		evtimer_add(c->flush, &soon);
 	}

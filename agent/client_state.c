@@ -1,6 +1,7 @@
 #include "agent/client_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/codec.h"
 #include "base/file.h"
@@ -56,7 +57,18 @@ static int save(const char *dir, const char *name, const struct buf *body, struc
 
 	buf_put(&b, head, sizeof(head));
 	buf_put(&b, body->data, body->len);
-	return file_write_atomic(path, b.data, b.len, 0600, false, e);
+	/* The first version needs no rename: torn, it fails its checksum, which is as good as none. */
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return file_write_atomic(path, b.data, b.len, 0600, false, e);
+	int r = file_write_all(fd, b.data, b.len);
+
+	if (r < 0) {
+		unlink(path);
+		return err_set(e, r, "cannot write %s: %s", path, strerror(-r));
+	}
+	return 0;
 }
 
 static int load(const char *dir, const char *name, struct buf *text, struct wire *w, struct err *e)

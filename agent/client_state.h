@@ -6,7 +6,8 @@
  *   <state>/allocs/<id>/<task>/  the keeper's record (agent/keeper.h)
  * alloc and state are "DRVS", a format number, the CRC-32C of the rest, then base/wire bricks; each is replaced by
  * rename, so a kill of the agent leaves the old or the new one. They are not synced: a power cut ends the tasks as
- * well, and a record that it left empty or torn is reported and treated as absent, never as "nothing runs here".
+ * well. A record that is empty or torn is reported and treated as absent, never as "nothing runs here": the keepers'
+ * records are looked at, and the servers describe the allocation again.
  */
 #ifndef AGENT_CLIENT_STATE_H
 #define AGENT_CLIENT_STATE_H

@@ -2,12 +2,58 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <sys/stat.h>
 
 #include "agent/alloc_dir.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+
+#define BEGIN_BUDGET (5 * MILLI) /* spent on starting allocations in one turn of the loop */
+
+/* ---- begin ---- */
+
+static void on_begin(evutil_socket_t fd, short what, void *arg)
+{
+	struct client_table *t = arg;
+	int64_t until = clock_monotonic() + BEGIN_BUDGET;
+
+	(void)fd;
+	(void)what;
+	do {
+		struct alloc_run *a = t->waiting_head < t->waiting_n ? t->waiting[t->waiting_head++] : NULL;
+
+		if (a)
+			alloc_run_begin(a);
+	} while (t->waiting_head < t->waiting_n && clock_monotonic() < until);
+	if (t->waiting_head < t->waiting_n)
+		evtimer_add(t->begin, &(struct timeval){ 0 });
+	else
+		t->waiting_n = t->waiting_head = 0;
+}
+
+static void begin_soon(struct client_table *t, struct alloc_run *a)
+{
+	if (t->waiting_n == t->waiting_cap) {
+		t->waiting_cap = t->waiting_cap ? 2 * t->waiting_cap : 16;
+		t->waiting = xrealloc(t->waiting, t->waiting_cap, sizeof(struct alloc_run *));
+	}
+	t->waiting[t->waiting_n++] = a;
+	if (!t->begin)
+		t->begin = evtimer_new(t->host.base, on_begin, t);
+	if (!evtimer_pending(t->begin, NULL))
+		evtimer_add(t->begin, &(struct timeval){ 0 });
+}
+
+static void begin_never(struct client_table *t, const struct alloc_run *a)
+{
+	for (size_t i = t->waiting_head; i < t->waiting_n; i++)
+		if (t->waiting[i] == a)
+			t->waiting[i] = NULL;
+}
+
+/* ---- life ---- */
 
 void client_table_release(struct client_table *t)
 {
@@ -20,6 +66,9 @@ void client_table_release(struct client_table *t)
 	map_free(&t->jobs); /* empty by now: references went with the allocations */
 	trash_free(t->trash);
 	t->trash = NULL;
+	if (t->begin)
+		event_free(t->begin);
+	free(t->waiting);
 }
 
 /* ---- jobs ---- */
@@ -172,7 +221,7 @@ static void add(struct client_table *t, const struct allocation *m, const struct
 	} else if (existed) {
 		alloc_run_restore(a, NULL);
 	}
-	alloc_run_begin(a);
+	begin_soon(t, a);
 }
 
 static void apply_one(struct client_table *t, const struct node_work *w, const struct allocation *m, bool stale)
@@ -240,6 +289,7 @@ int client_table_remove(struct client_table *t, struct alloc_run *a, struct err 
 		return r;
 	if (t->on_remove)
 		t->on_remove(t->host.arg, a);
+	begin_never(t, a);
 	map_del(&t->allocs, a->id);
 	alloc_run_free(a);
 	return 0;

@@ -14,6 +14,10 @@ struct client_table {
 	struct map allocs; /* id -> struct alloc_run */
 	struct map jobs;   /* version key -> struct job_ref */
 	struct trash *trash;
+	/* New allocations that wait for their begin: starting a thousand at once would hold the loop for a second. */
+	struct alloc_run **waiting; /* NULL where one was removed meanwhile */
+	size_t waiting_n, waiting_cap, waiting_head;
+	struct event *begin;
 	/* Called before an allocation leaves the table. */
 	void (*on_remove)(void *arg, struct alloc_run *a);
 };

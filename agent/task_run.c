@@ -186,16 +186,15 @@ static void drop_keeper(struct task_run *t)
 	t->keeper = NULL;
 }
 
-/* What was observed goes to disk first; only then the keeper's copy of it may go. */
+/* What was observed goes to disk. The keeper's record stays until the next start or the end of the allocation: the
+ * phase on disk says whether it still means something. */
 static void settle(struct task_run *t)
 {
 	struct err e cleanup_err = ERR_INIT;
 
 	drop_keeper(t);
 	task_launch_clean(t);
-	if (alloc_run_save(t->alloc, &e) == 0)
-		keeper_forget(t->record_dir, &e);
-	if (e.code)
+	if (alloc_run_save(t->alloc, &e) < 0)
 		log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
 	alloc_run_changed(t->alloc);
 }
@@ -318,14 +317,16 @@ static void launch(struct task_run *t)
 {
 	struct err e cleanup_err = ERR_INIT;
 	struct keeper *k = NULL;
-	bool in_setup = false;
+	bool in_setup = false, first = t->phase == TASK_PENDING;
+	int r = 0;
 
-	if (t->phase == TASK_PENDING)
+	if (first)
 		task_run_event(t, EVENT_SETUP, "Building Task Directory", 0);
 	move(t, TASK_STARTING);
-	int r = alloc_run_save(t->alloc, &e);
-
-	/* Without a record on disk a killed agent would start the task a second time. */
+	/* A start that is not on disk would be made a second time by the agent's successor. For the first one the
+	 * record of the allocation is enough: a keeper's record beside a task that is pending is that start. */
+	if (!first)
+		r = alloc_run_save(t->alloc, &e);
 	if (r == 0)
 		r = task_launch(t, on_keeper, &k, &in_setup, &e);
 	if (r == 0) {
@@ -517,6 +518,8 @@ void task_run_restore(struct task_run *t, const struct task_record *r)
 	t->phase = r->phase < TASK_PHASES ? (enum task_phase)r->phase : TASK_PENDING;
 	if (task_run_has_process(t)) {
 		restore_process(t);
+	} else if (t->phase == TASK_PENDING) {
+		task_run_adopt(t);
 	} else if (t->phase == TASK_BACKOFF) {
 		/* The rest of its delay is not known exactly; a policy's delay is a minimum that has begun before. */
 		int64_t delay = t->def->restart_policy ? t->def->restart_policy->delay : 0;
