@@ -69,8 +69,8 @@ static bool put_frame(struct follow *f, const struct file_stream_event *ev, cons
 		jw_str(&w, "File", ev->file);
 	if (event)
 		jw_str(&w, "FileEvent", event);
-	if (ev->offset + (int64_t)ev->n)
-		jw_int(&w, "Offset", ev->offset + (int64_t)ev->n);
+	if (ev->offset)
+		jw_int(&w, "Offset", ev->offset);
 	jw_end(&w, '}');
 	return call_stream_put(f->call, b.data, b.len);
 }
