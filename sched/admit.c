@@ -97,10 +97,10 @@ static void fill_reschedule(const struct context *c, struct task_group *g)
 	INHERIT(reschedule_policy, p, from, delay_function);
 	INHERIT(reschedule_policy, p, from, max_delay);
 	INHERIT(reschedule_policy, p, from, unlimited);
-	/* Attempts that were given are meant to count. */
+	/* Attempts that were given are meant to count, and without a limit there are none to count. */
 	if (MODEL_HAS(reschedule_policy, p, attempts) && p->attempts > 0)
 		MODEL_DEFAULT(reschedule_policy, p, unlimited, false);
-	MODEL_DEFAULT(reschedule_policy, p, attempts, c->d->attempts);
+	MODEL_DEFAULT(reschedule_policy, p, attempts, p->unlimited ? 0 : c->d->attempts);
 	MODEL_DEFAULT(reschedule_policy, p, interval, c->d->interval);
 	MODEL_DEFAULT(reschedule_policy, p, delay, c->d->delay);
 	DEFAULT_STR(reschedule_policy, p, delay_function, c->d->delay_function);
