@@ -1,8 +1,10 @@
 #include "sched/broker.h"
 
+#include "sched/feasible.h"
 #include "sched/fit.h"
 
 #define QUESTIONS_PER_STEP 4096 /* node by node, of the blocked ones */
+#define QUESTION_OF_CONSTRAINTS 16 /* what that one costs in others */
 
 void broker_init(struct broker *b)
 {
@@ -114,34 +116,59 @@ static bool needs_new_node(const struct alloc_metric *m)
 	return m->nodes_filtered > 0;
 }
 
-/* Would this group now fit on one of the dirty nodes? Constraints are left to the plan. */
-static bool group_may_fit(const struct broker *b, const struct state *s, const struct group_ask *ask,
+/* May the group run there at all? Asked only where there is room, so seldom. distinct_* rules are left to the plan. */
+static bool is_feasible(const struct state *s, const struct job_version *v, uint32_t group, const struct node_entry *n)
+{
+	cleanup_arena struct arena *a = arena_new();
+	struct feasible f;
+	feasible_init(&f, s, v, group, a);
+	bool yes = feasible_node(&f, n) == FILTER_NONE && feasible_check(&f, n).kind == FILTER_NONE;
+	feasible_release(&f);
+	return yes;
+}
+
+/* Would this group now fit on one of the dirty nodes? */
+static bool group_may_fit(const struct broker *b, const struct state *s, const struct job_version *v, uint32_t group,
     const struct alloc_metric *m, int *budget)
 {
 	bool only_new = needs_new_node(m);
+	const struct group_ask *ask = &v->asks[group];
 	for (uint32_t i = 0; i < b->n_dirty; i++) {
 		if (only_new && !b->dirty[i].renewed)
 			continue;
 		const struct node_entry *n = state_node(s, b->dirty[i].node);
 		--*budget;
-		if (node_is_open(n) &&
-		    fit_check(n, ask, (struct amount){0}, NULL, NULL, 0, NULL).dimension == FIT_OK)
+		if (!node_is_open(n) ||
+		    fit_check(n, ask, (struct amount){0}, NULL, NULL, 0, NULL).dimension != FIT_OK)
+			continue;
+		*budget -= QUESTION_OF_CONSTRAINTS;
+		if (is_feasible(s, v, group, n))
 			return true;
 	}
 	return false;
 }
 
+/* What it could not place: noted with it once it was tried again, before that with the evaluation that it came from. */
+static const struct objmap *unplaced(const struct state *s, const struct eval_entry *e)
+{
+	struct uuid id;
+	const struct eval_entry *before = NULL;
+	if (!e->spec->failed_tg_allocs.n && !str_empty(e->spec->previous_eval) && !uuid_parse(e->spec->previous_eval, &id))
+		before = state_eval(s, id);
+	return &(before ? before : e)->spec->failed_tg_allocs;
+}
+
 static bool may_fit(const struct broker *b, const struct state *s, const struct eval_entry *e, int *budget)
 {
 	const struct job_version *v = e->job->current;
+	const struct objmap *failed = unplaced(s, e);
 	--*budget;
-	if (!e->spec->failed_tg_allocs.n || !v || v->job->type == JOB_SYSTEM || v->job->type == JOB_SYSBATCH)
+	if (!failed->n || !v || v->job->type == JOB_SYSTEM || v->job->type == JOB_SYSBATCH)
 		return true; /* blocked for another reason: any change may help */
-	for (uint32_t i = 0; i < e->spec->failed_tg_allocs.n; i++)
+	for (uint32_t i = 0; i < failed->n; i++)
 		for (uint32_t g = 0; g < v->spec->task_groups.n; g++)
-			if (str_eq(((struct task_group *)v->spec->task_groups.v[g])->name,
-				e->spec->failed_tg_allocs.v[i].key) &&
-			    group_may_fit(b, s, &v->asks[g], e->spec->failed_tg_allocs.v[i].value, budget))
+			if (str_eq(((struct task_group *)v->spec->task_groups.v[g])->name, failed->v[i].key) &&
+			    group_may_fit(b, s, v, g, failed->v[i].value, budget))
 				return true;
 	return false;
 }
