@@ -133,12 +133,10 @@ const struct field *model_field(const struct type *t, const char *json_name)
 	return NULL;
 }
 
-bool model_is_set(const struct type *t, const struct field *f, const void *obj)
+bool model_is_filled(const struct field *f, const void *obj)
 {
 	const void *p = (const char *)obj + f->offset;
 
-	if (*(const uint64_t *)obj >> (f - t->fields) & 1)
-		return true;
 	switch ((enum field_kind)f->kind) {
 	case FIELD_STRS:
 	case FIELD_MAP:

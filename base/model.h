@@ -194,8 +194,15 @@ extern const struct type *const model_types[];
 const struct type *model_type(const char *api_name); /* NULL when there is none */
 const struct field *model_field(const struct type *t, const char *json_name);
 
+/* Whether a list, map or object is there, or bytes are; false for other kinds. */
+bool model_is_filled(const struct field *f, const void *obj);
 /* Whether field f of obj is set: by its bit, or because a list, map or object is there. */
-bool model_is_set(const struct type *t, const struct field *f, const void *obj);
+static inline bool model_is_set(const struct type *t, const struct field *f, const void *obj)
+{
+	if (*(const uint64_t *)obj >> (f - t->fields) & 1)
+		return true;
+	return f->kind >= FIELD_STRS && model_is_filled(f, obj);
+}
 
 /* MODEL_NEW(arena, job): a zeroed object. */
 #define MODEL_NEW(a, c) ((struct c *)arena_alloc((a), sizeof(struct c)))

@@ -337,6 +337,8 @@ void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int in
 	TAKE(&s, v, modify_index);
 	TAKE(&s, v, create_time);
 	TAKE(&s, v, modify_time);
+	if (!s.desired_transition)
+		s.desired_transition = MODEL_NEW(arena, desired_transition);
 	MODEL_SET(alloc_stub, &s, job_type, a->version->spec->type);
 	MODEL_SET(alloc_stub, &s, job_version, a->version->version);
 	if (!states || strcmp(states, "false") != 0)
