@@ -253,7 +253,9 @@ static void step_report(struct pull *p)
 void pull_push(struct pull *p)
 {
 	p->has_reports = true;
-	if (p->registered && !p->channels[CHANNEL_REPORT].busy && !p->channels[CHANNEL_REPORT].failures)
+	/* Adding a timer again takes it back from the queue of this turn: under a stream of changes it would never fire. */
+	if (p->registered && !p->channels[CHANNEL_REPORT].busy && !p->channels[CHANNEL_REPORT].failures &&
+	    !evtimer_pending(p->channels[CHANNEL_REPORT].timer, NULL))
 		schedule(p, CHANNEL_REPORT, 0);
 }
 
