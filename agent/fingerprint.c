@@ -133,7 +133,7 @@ static uint64_t mix(uint64_t h, const char *s) /* FNV-1a, the terminating zero i
 static uint64_t mix_map(uint64_t h, const struct strmap *m)
 {
 	for (uint32_t i = 0; i < m->n; i++)
-		if (!str_starts(m->v[i].key, "unique."))
+		if (!str_starts(m->v[i].key, "unique.") && !str_eq(m->v[i].key, "nomad.advertise.address"))
 			h = mix(mix(h, m->v[i].key), m->v[i].value);
 	return mix(h, "");
 }

@@ -20,7 +20,8 @@ bool usage_host_parse_cpu(const char *line, uint32_t *core, struct cpu_times *ou
 	unsigned long long v[8] = { 0 };
 	unsigned n;
 
-	if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &n, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+	/* "cpu " without a number is the sum of all. */
+	if (strncmp(line, "cpu", 3) || line[3] == ' ' || sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &n, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
 	        &v[6], &v[7]) < 5 || n >= CORES_MAX)
 		return false;
 	*core = n;
