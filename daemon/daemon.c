@@ -318,11 +318,11 @@ int daemon_run(struct config *c)
 		if (c->consul.configured)
 			log_warn("agent", "consul {} is set, but this version does not talk to Consul: nothing is registered there");
 		event_base_dispatch(r.d.base);
+		log_info("agent", "shutting down; tasks go on");
 	}
 	stop(&r);
 	event_base_free(r.d.base);
 	if (c->temporary_data && dir_remove(c->data_dir, &e) < 0)
 		log_warn("agent", "%s", err_str(&e));
-	log_info("agent", "shutdown complete");
 	return r.exit_code;
 }

@@ -113,10 +113,10 @@ void journal_thread_begin(struct journal_thread *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void journal_thread_stop(struct journal_thread *t)
+int journal_thread_stop(struct journal_thread *t)
 {
-	if (!t)
-		return;
+	int rc;
+
 	pthread_mutex_lock(&t->lock);
 	t->stop = true;
 	pthread_cond_signal(&t->wake);
@@ -127,5 +127,7 @@ void journal_thread_stop(struct journal_thread *t)
 	pthread_mutex_destroy(&t->lock);
 	pthread_cond_destroy(&t->wake);
 	err_clear(&t->err);
+	rc = t->rc;
 	free(t);
+	return rc;
 }

@@ -17,7 +17,7 @@ typedef void journal_thread_fn(void *arg, int rc, const struct err *e);
 int journal_thread_start(struct event_base *base, struct core *core, journal_thread_fn *done, void *arg,
     struct journal_thread **out, struct err *e);
 void journal_thread_begin(struct journal_thread *t);
-/* Waits for a commit under way; its callback is not made any more. */
-void journal_thread_stop(struct journal_thread *t);
+/* Waits for a commit under way; its callback is not made any more. Returns the result of the last one. */
+int journal_thread_stop(struct journal_thread *t);
 
 #endif

@@ -292,9 +292,9 @@ static void finish_commits(struct server *s)
 {
 	cleanup_err struct err e = ERR_INIT;
 
-	if (s->thread)
-		journal_thread_stop(STEAL(s->thread));
-	if (s->fatal || !s->core)
+	int rc = s->thread ? journal_thread_stop(STEAL(s->thread)) : 0;
+
+	if (s->fatal || !s->core || rc < 0)
 		return;
 	if (s->committing)
 		core_commit_end(s->core);
