@@ -1,0 +1,205 @@
+/*
+ * Calling functions: finds the table entry, evaluates and converts the arguments as its parameters say. `try` and `can`
+ * evaluate their arguments themselves, since these may fail; `convert` needs its second one as it is written.
+ */
+#include "base/hcl.h"
+
+static const struct hcl_func *const tables[] = {
+    hcl_funcs_collection, hcl_funcs_string, hcl_funcs_number, hcl_funcs_encoding, hcl_funcs_system};
+
+struct hcl_value *hcl_call_error(struct hcl_call *c, const char *fmt, ...)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	hcl_error(c->h, c->at, "Error in function call", "Call to function \"%s\" failed: %s.", c->name, text.data);
+	return NULL;
+}
+
+static const struct hcl_func *find(const char *name)
+{
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct hcl_func *f = tables[t]; f->name; f++)
+			if (str_eq(f->name, name))
+				return f;
+	return NULL;
+}
+
+/* How alike two names are: the number of single-letter edits, for suggestions. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t n = strlen(b), row[64];
+
+	if (n > 60 || strlen(a) > 60)
+		return 99;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t above = row[j], best = MIN(above, row[j - 1]) + 1;
+
+			row[j] = MIN(best, diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+static struct hcl_value *unknown(struct hcl *h, const struct hcl_expr *e)
+{
+	const char *near = NULL;
+	size_t best = 3;
+
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct hcl_func *f = tables[t]; f->name; f++)
+			if (distance(f->name, e->name) < best) {
+				best = distance(f->name, e->name);
+				near = f->name;
+			}
+	hcl_error(h, e->range, "Call to unknown function", "There is no function named \"%s\".%s%s%s", e->name,
+	    near ? " Did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	return NULL;
+}
+
+static bool elements(struct hcl *h, struct hcl_value **v, enum hcl_kind kind)
+{
+	struct hcl_value *copy = hcl_list(h, HCL_LIST, (*v)->items, (*v)->n);
+
+	for (uint32_t i = 0; i < copy->n; i++) {
+		struct hcl_value *c = copy->items[i]->kind == HCL_NULL ? NULL : hcl_to(h, kind, copy->items[i]);
+
+		if (!c)
+			return false;
+		copy->items[i] = c;
+	}
+	copy->kind = (*v)->kind;
+	*v = copy;
+	return true;
+}
+
+/* One argument as its letter asks; NULL on success, else what was expected. */
+static const char *fit(struct hcl *h, char letter, struct hcl_value **v)
+{
+	bool list = (*v)->kind == HCL_LIST || (*v)->kind == HCL_SET;
+	struct hcl_value *c = NULL;
+
+	switch (letter) {
+	case 'a':
+		return NULL;
+	case 's':
+	case 'n':
+	case 'b':
+		if ((*v)->kind != HCL_NULL)
+			c = hcl_to(h, letter == 's' ? HCL_STRING : letter == 'n' ? HCL_NUMBER : HCL_BOOL, *v);
+		if (!c)
+			return letter == 's' ? "string required" : letter == 'n' ? "number required" : "bool required";
+		*v = c;
+		return NULL;
+	case 'l':
+		return list ? NULL : "list required";
+	case 'L':
+		return list && elements(h, v, HCL_STRING) ? NULL : "list of string required";
+	case 'N':
+		return list && elements(h, v, HCL_NUMBER) ? NULL : "list of number required";
+	default:
+		return (*v)->kind == HCL_MAP ? NULL : "map or object required";
+	}
+}
+
+static struct hcl_value *count_error(struct hcl_call *c, const struct hcl_func *f)
+{
+	uint32_t least = 0, most = 0;
+	bool any = strchr(f->params, '*') != NULL;
+
+	for (const char *p = f->params; *p; p++) {
+		if (*p == '?' || *p == '*')
+			continue;
+		most++;
+		least += p[1] != '?' && p[1] != '*';
+	}
+	if (any)
+		hcl_error(c->h, c->at, "Not enough function arguments", "Function \"%s\" expects at least %u argument(s).", f->name, least);
+	else if (c->n < least)
+		hcl_error(c->h, c->at, "Not enough function arguments", "Function \"%s\" expects %u argument(s), and %u were given.", f->name,
+		    least, c->n);
+	else
+		hcl_error(c->h, c->at, "Too many function arguments", "Function \"%s\" expects only %u argument(s), and %u were given.",
+		    f->name, most, c->n);
+	return NULL;
+}
+
+static bool fit_all(struct hcl_call *c, const struct hcl_func *f)
+{
+	const char *p = f->params;
+	uint32_t i = 0;
+
+	while (i < c->n) {
+		if (!*p) {
+			count_error(c, f);
+			return false;
+		}
+		const char *problem = fit(c->h, *p, &c->args[i]);
+
+		if (problem) {
+			hcl_error(c->h, c->at, "Invalid function argument", "Invalid value for argument %u of \"%s\": %s, not %s.", i + 1, f->name,
+			    problem, hcl_kind_name(c->args[i]));
+			return false;
+		}
+		i++;
+		if (p[1] != '*')
+			p += p[1] == '?' ? 2 : 1;
+	}
+	while (*p && (p[1] == '?' || p[1] == '*'))
+		p += 2;
+	if (*p)
+		count_error(c, f);
+	return !*p;
+}
+
+/* Evaluates the arguments; the last may be a list that stands for several. */
+static bool eval_args(struct hcl_call *c)
+{
+	const struct hcl_expr *e = c->expr;
+	uint32_t n = e->n;
+
+	c->args = arena_alloc(c->h->arena, (n + 1) * sizeof(*c->args));
+	for (uint32_t i = 0; i < n; i++)
+		if (!(c->args[i] = hcl_eval(c->h, e->a[i], c->scope)))
+			return false;
+	c->n = n;
+	if (!e->flag)
+		return true;
+	struct hcl_value *last = c->args[n - 1];
+
+	if (last->kind != HCL_LIST && last->kind != HCL_SET) {
+		hcl_error(c->h, c->at, "Invalid expanding argument value", "The expanding argument (indicated by ...) must be of a list type.");
+		return false;
+	}
+	struct hcl_value **all = arena_alloc(c->h->arena, (n + last->n) * sizeof(*all));
+
+	memcpy(all, c->args, (n - 1) * sizeof(*all));
+	memcpy(all + n - 1, last->items, last->n * sizeof(*all));
+	c->args = all;
+	c->n = n - 1 + last->n;
+	return true;
+}
+
+struct hcl_value *hcl_call_function(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
+{
+	const struct hcl_func *f = find(e->name);
+	struct hcl_call c = {.h = h, .at = e->range, .expr = e, .scope = scope, .name = e->name};
+
+	if (!f)
+		return unknown(h, e);
+	if (!f->params) /* takes its arguments unevaluated */
+		return f->fn(&c);
+	if (!eval_args(&c) || !fit_all(&c, f))
+		return NULL;
+	return f->fn(&c);
+}
