@@ -187,6 +187,8 @@ extern const struct hcl_func hcl_funcs_collection[], hcl_funcs_string[], hcl_fun
 struct hcl_value *hcl_call_function(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope);
 /* An error at the call: returns NULL. */
 struct hcl_value *hcl_call_error(struct hcl_call *c, const char *fmt, ...) PRINTF(2, 3);
+/* How alike two names are: the number of single-letter edits, for suggestions. 99 for very long ones. */
+size_t hcl_distance(const char *a, const char *b);
 bool hcl_over_budget(struct hcl *h, struct hcl_range at); /* reports once when steps or memory are used up */
 
 #endif

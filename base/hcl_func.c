@@ -28,8 +28,7 @@ static const struct hcl_func *find(const char *name)
 	return NULL;
 }
 
-/* How alike two names are: the number of single-letter edits, for suggestions. */
-static size_t distance(const char *a, const char *b)
+size_t hcl_distance(const char *a, const char *b)
 {
 	size_t n = strlen(b), row[64];
 
@@ -58,8 +57,8 @@ static struct hcl_value *unknown(struct hcl *h, const struct hcl_expr *e)
 
 	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
 		for (const struct hcl_func *f = tables[t]; f->name; f++)
-			if (distance(f->name, e->name) < best) {
-				best = distance(f->name, e->name);
+			if (hcl_distance(f->name, e->name) < best) {
+				best = hcl_distance(f->name, e->name);
 				near = f->name;
 			}
 	hcl_error(h, e->range, "Call to unknown function", "There is no function named \"%s\".%s%s%s", e->name,

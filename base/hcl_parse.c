@@ -54,18 +54,6 @@ void *parse_fail(struct parser *p, struct hcl_range at, const char *title, const
 	return NULL;
 }
 
-struct hcl_range here(const struct parser *p)
-{
-	return (struct hcl_range){p->at, MIN(p->at + 1, p->len)};
-}
-
-bool deeper(struct parser *p)
-{
-	if (++p->depth <= HCL_MAX_DEPTH)
-		return true;
-	parse_fail(p, here(p), "Nested too deeply", "blocks and expressions may be nested 200 levels deep");
-	return false;
-}
 
 /* ---- characters ---- */
 
@@ -77,6 +65,24 @@ static bool is_name_start(char c)
 static bool is_name_part(char c)
 {
 	return is_name_start(c) || isdigit((unsigned char)c) || c == '-';
+}
+
+/* The next token, as far as a message needs it: a whole name, else one character. */
+struct hcl_range here(const struct parser *p)
+{
+	uint32_t to = p->at;
+
+	while (to < p->len && is_name_start(p->src[p->at]) && is_name_part(p->src[to]))
+		to++;
+	return (struct hcl_range){p->at, MIN(MAX(to, p->at + 1), p->len)};
+}
+
+bool deeper(struct parser *p)
+{
+	if (++p->depth <= HCL_MAX_DEPTH)
+		return true;
+	parse_fail(p, here(p), "Nested too deeply", "blocks and expressions may be nested 200 levels deep");
+	return false;
 }
 
 static bool skip_comment(struct parser *p)

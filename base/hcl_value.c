@@ -390,10 +390,13 @@ struct value *hcl_to_value(struct arena *a, struct hcl *h, const struct hcl_valu
 		break;
 	}
 	struct value **items = arena_alloc(a, (v->n + 1) * sizeof(*items));
+	const char **keys = arena_alloc(a, (v->n + 1) * sizeof(*keys));
 
-	for (uint32_t k = 0; k < v->n; k++)
+	for (uint32_t k = 0; k < v->n; k++) {
 		items[k] = hcl_to_value(a, h, v->items[k]);
-	return v->kind == HCL_MAP ? value_map(a, v->keys, items, v->n) : value_list(a, items, v->n);
+		keys[k] = v->kind == HCL_MAP ? arena_strdup(a, v->keys[k]) : NULL;
+	}
+	return v->kind == HCL_MAP ? value_map(a, keys, items, v->n) : value_list(a, items, v->n);
 }
 
 static struct hcl_value *number_from_double(struct hcl *h, double d)
