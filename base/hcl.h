@@ -135,6 +135,9 @@ struct hcl_expr *hcl_parse_expr(struct hcl *h, struct hcl_file *file);
 /* NULL after an error. */
 struct hcl_value *hcl_eval(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope);
 
+/* As hcl_eval, but problems are forgotten: NULL is all that tells of them. */
+struct hcl_value *hcl_attempt(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope);
+
 /* ---- making and converting values (base/hcl_value.c) ---- */
 struct hcl_value *hcl_null(struct hcl *h);
 struct hcl_value *hcl_bool(struct hcl *h, bool b);

@@ -353,16 +353,34 @@ static struct hcl_value *eval_binary(struct hcl *h, const struct hcl_expr *e, co
 	return v ? v : fail(h, e->range, "Operation failed", "the result is not a number that can be held: division by zero, or out of range");
 }
 
-/* Both arms of a conditional become one type: primitives meet in string. */
+struct hcl_value *hcl_attempt(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
+{
+	struct buf kept = h->errors;
+	int n = h->n_errors;
+
+	h->errors = BUF_INIT;
+	struct hcl_value *v = hcl_eval(h, e, scope);
+
+	if (h->n_errors > n)
+		v = NULL;
+	buf_free(&h->errors);
+	h->errors = kept;
+	h->n_errors = n;
+	return v;
+}
+
+/* Both arms of a conditional become one type: primitives meet in string. What is wrong with the arm that is not
+ * taken does not matter. */
 static struct hcl_value *eval_if(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
 {
-	struct hcl_value *yes = hcl_eval(h, e->a[1], scope), *no = yes ? hcl_eval(h, e->a[2], scope) : NULL, *v, *other;
-	int t = no ? truth(h, e->a[0], scope) : -EINVAL;
+	int t = truth(h, e->a[0], scope);
+	struct hcl_value *v = t < 0 ? NULL : hcl_eval(h, e->a[t ? 1 : 2], scope), *other;
 
-	if (t < 0)
+	if (!v)
 		return NULL;
-	v = t ? yes : no;
-	other = t ? no : yes;
+	other = hcl_attempt(h, e->a[t ? 2 : 1], scope);
+	if (!other)
+		return v;
 	bool simple = v->kind <= HCL_STRING && other->kind <= HCL_STRING;
 
 	if (v->kind == other->kind || v->kind == HCL_NULL || other->kind == HCL_NULL)
@@ -373,7 +391,7 @@ static struct hcl_value *eval_if(struct hcl *h, const struct hcl_expr *e, const 
 		return v;
 	hcl_error(h, e->range, "Inconsistent conditional result types",
 	    "The true and false result expressions must have consistent types. The given expressions are %s and %s, respectively.",
-	    hcl_kind_name(yes), hcl_kind_name(no));
+	    hcl_kind_name(t ? v : other), hcl_kind_name(t ? other : v));
 	return NULL;
 }
 

@@ -120,12 +120,25 @@ static void put_indent(struct buf *b, int depth)
 		buf_puts(b, "  ");
 }
 
+static void put_yaml_string(struct buf *b, const char *s)
+{
+	json_t *j = json_string(s); /* a double-quoted YAML string takes JSON's escapes */
+	char *quoted = j ? json_dumps(j, JSON_ENCODE_ANY) : NULL;
+
+	buf_puts(b, quoted ? quoted : "\"\"");
+	free(quoted);
+	json_decref(j);
+}
+
 /* Block style with quoted strings, keys in order, as the language's own yamlencode writes it. In_list: the value begins
  * right after "- ". */
 static void put_yaml(struct hcl *h, struct buf *b, const struct hcl_value *v, int depth, bool in_list)
 {
 	if (v->kind < HCL_LIST) {
-		hcl_put_json(h, b, v);
+		if (v->kind == HCL_STRING)
+			put_yaml_string(b, v->s);
+		else
+			hcl_put_json(h, b, v);
 		buf_putc(b, '\n');
 		return;
 	}
@@ -144,12 +157,8 @@ static void put_yaml(struct hcl *h, struct buf *b, const struct hcl_value *v, in
 			put_yaml(h, b, item, depth + 1, true);
 			continue;
 		}
-		json_t *k = json_string(v->keys[i]);
-		char *quoted = k ? json_dumps(k, JSON_ENCODE_ANY) : NULL;
-
-		buf_printf(b, "%s:%s", quoted ? quoted : "\"\"", open ? "\n" : " ");
-		free(quoted);
-		json_decref(k);
+		put_yaml_string(b, v->keys[i]);
+		buf_puts(b, open ? ":\n" : ": ");
 		put_yaml(h, b, item, item->kind == HCL_MAP ? depth + 1 : depth, false);
 	}
 }

@@ -368,35 +368,17 @@ static struct hcl_value *fn_uuidv5(struct hcl_call *c)
 
 /* ---- arguments that may fail ---- */
 
-/* Evaluates without keeping the problems. */
-static struct hcl_value *attempt(struct hcl_call *c, const struct hcl_expr *e)
-{
-	struct hcl *h = c->h;
-	struct buf kept = h->errors;
-	int n = h->n_errors;
-
-	h->errors = BUF_INIT;
-	struct hcl_value *v = hcl_eval(h, e, c->scope);
-
-	if (h->n_errors > n)
-		v = NULL;
-	buf_free(&h->errors);
-	h->errors = kept;
-	h->n_errors = n;
-	return v;
-}
-
 static struct hcl_value *fn_can(struct hcl_call *c)
 {
 	if (c->expr->n != 1)
 		return hcl_call_error(c, "takes one argument");
-	return hcl_bool(c->h, attempt(c, c->expr->a[0]) != NULL);
+	return hcl_bool(c->h, hcl_attempt(c->h, c->expr->a[0], c->scope) != NULL);
 }
 
 static struct hcl_value *fn_try(struct hcl_call *c)
 {
 	for (uint32_t i = 0; i < c->expr->n; i++) {
-		struct hcl_value *v = attempt(c, c->expr->a[i]);
+		struct hcl_value *v = hcl_attempt(c->h, c->expr->a[i], c->scope);
 
 		if (v)
 			return v;
