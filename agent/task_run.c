@@ -48,7 +48,7 @@ static void move(struct task_run *t, enum task_phase to)
 	if (!str_eq(t->state->state, phases[to].api))
 		MODEL_SET(task_state, t->state, state, phases[to].api);
 	if (to == TASK_DEAD)
-		MODEL_SET(task_state, t->state, finished_at, clock_now());
+		MODEL_SET(task_state, t->state, finished_at, t->exited_at ? t->exited_at : clock_now());
 }
 
 bool task_run_has_process(const struct task_run *t)
@@ -258,6 +258,7 @@ static void mark_started(struct task_run *t)
 {
 	set_timer(t, -1);
 	move(t, TASK_RUNNING);
+	t->exited_at = 0;
 	MODEL_SET(task_state, t->state, started_at, clock_now());
 	t->alloc->host->counts->started++;
 	task_run_event(t, EVENT_STARTED, NULL, 0);
@@ -276,7 +277,8 @@ static void on_exited(struct task_run *t, const struct keeper_exit *x)
 		cgroup_kill(t->alloc->host->cgroups, t->alloc->id, t->name);
 	}
 	renew_arena(t);
-	task_event_add_exit(t->arena, t->state, x->at ? x->at : clock_now(), &ev);
+	t->exited_at = x->at ? x->at : clock_now();
+	task_event_add_exit(t->arena, t->state, t->exited_at, &ev);
 	alloc_run_touch(t->alloc);
 	ended(t, !x->lost && !x->code && !x->signal ? RESTART_EXIT_OK : RESTART_EXIT_FAILED);
 }

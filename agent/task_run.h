@@ -44,6 +44,7 @@ struct task_run {
 	struct restart_tracker restarts;
 	struct keeper *keeper; /* NULL when no process is known */
 	struct event *timer;   /* of the phase; NULL until first needed */
+	int64_t exited_at;     /* Unix ns, of the last process; 0 while one runs */
 	bool stop_wanted;      /* and no restart follows */
 	bool restart_asked;
 	bool sigkilled;
