@@ -19,7 +19,7 @@ struct cmd_flag {
 
 struct cmd_args {
 	const struct cmd *cmd;
-	const char **pos; /* positional arguments */
+	const char **pos; /* positional arguments, ended by NULL */
 	int n_pos;
 	struct map *flags; /* name -> struct strs, use the getters */
 	struct arena *arena;
@@ -40,16 +40,35 @@ struct cmd {
 	const char *aliases;  /* "old-spelling,other", or NULL */
 	const char *usage;    /* "[options] <job>" */
 	const char *synopsis; /* one line for lists of commands */
-	const char *help;     /* paragraphs */
-	const struct cmd_flag *flags; /* ended by name NULL */
+	const char *help;     /* paragraphs, ended by a line break */
+	const struct cmd_flag *flags; /* ended by name NULL; NULL = none */
 	int min_pos, max_pos;         /* max -1 = any number */
 	unsigned bits;
 	int (*run)(struct cmd_args *a); /* exit code */
 };
 
+struct cmd_group { /* the first words of commands: "job", "operator raft" */
+	const char *words, *synopsis, *help;
+};
+
 /* Each daemon/cmd_*.c exports its commands as such a table, ended by words NULL; daemon/cmd.c lists the tables. */
-extern const struct cmd cmds_job[], cmds_alloc[], cmds_node[], cmds_eval[], cmds_server[], cmds_system[], cmds_agent[];
+extern const struct cmd cmds_job[], cmds_run[], cmds_alloc[], cmds_node[], cmds_eval[], cmds_server[], cmds_operator[],
+    cmds_system[], cmds_agent[];
+extern const struct cmd *const cmd_tables[]; /* ended by NULL */
+extern const struct cmd_flag cmd_client_flags[], cmd_json_flags[];
+extern const struct cmd_group cmd_groups[]; /* ended by words NULL */
+
 /* Finds the command, parses flags, runs it. Go-style flags: -f v, -f=v, --f; flags before positionals. */
 int cmd_main(int argc, char **argv);
+
+/* Complains about the arguments in the words of the command line: "<text>" and where help is; exit code 1. */
+int cmd_misused(const struct cmd *c, const char *fmt, ...) PRINTF(2, 3);
+
+/* ---- help (cmd_help.c) ---- */
+void cmd_help_command(const struct cmd *c, FILE *out);
+void cmd_help_group(const char *words, FILE *out); /* "" = all commands */
+bool cmd_is_group(const char *words);
+/* Every command with its flags, and every alias, one a line: for completion, man page and the check of the docs. */
+void cmd_help_dump(FILE *out);
 
 #endif

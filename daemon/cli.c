@@ -1,0 +1,438 @@
+/* cli: requests of the command line. */
+#include "daemon/cli.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+#include "base/codec.h"
+#include "daemon/gotmpl.h"
+
+enum {
+	MAX_ANSWER = 1 << 30, /* bytes: a list of a million allocations must come through */
+};
+
+/* ---- where and as whom ---- */
+
+const char *cli_env(const char *name)
+{
+	static const char *const prefixes[] = {"DROVER_", "NOMAD_"};
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		cleanup_free char *key = xasprintf("%s%s", prefixes[i], name);
+		const char *v = getenv(key);
+
+		if (!str_empty(v))
+			return v;
+	}
+	return NULL;
+}
+
+static const char *setting(const struct cmd_args *a, const char *flag, const char *env, const char *unset)
+{
+	const char *v = arg_str(a, flag, NULL);
+
+	if (str_empty(v))
+		v = cli_env(env);
+	return v ? v : unset;
+}
+
+static bool is_on(const char *word)
+{
+	return word && !str_eq(word, "0") && !str_eq(word, "false");
+}
+
+int cli_open(struct cli *c, struct cmd_args *a)
+{
+	bool color = isatty(STDOUT_FILENO);
+	size_t n;
+
+	*c = (struct cli){.args = a, .arena = a->arena, .next_token = ""};
+	c->address = setting(a, "address", "ADDR", "http://127.0.0.1:4646");
+	c->region = setting(a, "region", "REGION", NULL);
+	c->ns = setting(a, "namespace", "NAMESPACE", NULL);
+	c->token = setting(a, "token", "TOKEN", NULL);
+	c->tls = (struct fetch_tls){
+	    .ca_file = setting(a, "ca-cert", "CACERT", NULL),
+	    .ca_path = setting(a, "ca-path", "CAPATH", NULL),
+	    .cert_file = setting(a, "client-cert", "CLIENT_CERT", NULL),
+	    .key_file = setting(a, "client-key", "CLIENT_KEY", NULL),
+	    .server_name = setting(a, "tls-server-name", "TLS_SERVER_NAME", NULL),
+	    .skip_verify = arg_bool(a, "tls-skip-verify") || arg_bool(a, "insecure") || is_on(cli_env("SKIP_VERIFY")),
+	};
+	if (arg_bool(a, "force-color") || is_on(cli_env("CLI_FORCE_COLOR")))
+		color = true;
+	c->color = color && !arg_bool(a, "no-color") && !is_on(cli_env("CLI_NO_COLOR"));
+	if (str_starts(c->address, "unix://")) {
+		c->unix_socket = c->address + strlen("unix://");
+		c->address = "http://localhost";
+	}
+	if (!str_starts(c->address, "http://") && !str_starts(c->address, "https://")) {
+		fprintf(stderr, "The address \"%s\" is none: expected http://host:port, https://host:port or unix://path "
+		                "(-address, DROVER_ADDR, NOMAD_ADDR)\n", c->address);
+		return -EINVAL;
+	}
+	for (n = strlen(c->address); n && c->address[n - 1] == '/'; n--)
+		;
+	c->address = arena_strndup(c->arena, c->address, n);
+	return 0;
+}
+
+const char *cli_escape(struct cli *c, const char *s)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	for (; *s; s++) {
+		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~", *s))
+			buf_putc(&b, *s);
+		else
+			buf_printf(&b, "%%%02X", (unsigned char)*s);
+	}
+	return arena_strdup(c->arena, b.data ? b.data : "");
+}
+
+/* ---- one request ---- */
+
+struct ask {
+	const char *method, *body;
+	void (*on_data)(void *arg, const void *p, size_t n);
+	void *arg;
+	const char *url;
+};
+
+static const char *url_of(struct cli *c, const char *fmt, va_list ap)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	char sep;
+
+	buf_puts(&b, c->address);
+	buf_vprintf(&b, fmt, ap);
+	sep = strchr(b.data, '?') ? '&' : '?';
+	if (c->ns && !strstr(b.data, "namespace=")) {
+		buf_printf(&b, "%cnamespace=%s", sep, cli_escape(c, c->ns));
+		sep = '&';
+	}
+	if (c->region)
+		buf_printf(&b, "%cregion=%s", sep, cli_escape(c, c->region));
+	return arena_strdup(c->arena, b.data);
+}
+
+/* `Put "url"`: the method as Go's client words it. */
+static void put_what(struct buf *b, const struct ask *q)
+{
+	buf_putc(b, q->method[0]);
+	for (const char *m = q->method + 1; *m; m++)
+		buf_putc(b, (char)(*m + 32));
+	buf_printf(b, " \"%s\"", q->url);
+}
+
+static int transport_error(const struct cli *c, const struct ask *q, const struct fetch_answer *answer, struct err *e)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	const char *host = strstr(c->address, "://") + 3;
+
+	put_what(&b, q);
+	if (answer->err.code == -ECONNREFUSED)
+		buf_printf(&b, ": dial %s %s: connect: connection refused", c->unix_socket ? "unix" : "tcp",
+		    c->unix_socket ? c->unix_socket : host);
+	else
+		buf_printf(&b, ": %s", err_str(&answer->err));
+	return err_set(e, answer->err.code, "%s", b.data);
+}
+
+static int refused(int status, const char *body, size_t n, struct err *e)
+{
+	while (n && (body[n - 1] == '\n' || body[n - 1] == ' '))
+		n--;
+	return err_set(e, status == 404 ? -ENOENT : -EREMOTEIO, "Unexpected response code: %d (%.*s)", status, (int)n,
+	    n ? body : "");
+}
+
+/* The value of a header line, in the arena; "" when absent. */
+static const char *header(struct cli *c, const struct buf *raw, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = raw->data; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : p)
+		if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
+			p += n + 1;
+			p += strspn(p, " ");
+			return arena_strndup(c->arena, p, strcspn(p, "\r\n"));
+		}
+	return "";
+}
+
+static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, struct err *e)
+{
+	const char *token = c->token ? arena_printf(c->arena, "X-Nomad-Token: %s", c->token) : NULL;
+	const char *headers[3] = {"Accept-Encoding: identity", token, NULL};
+	struct fetch_request r = {
+	    .method = q->method,
+	    .url = q->url,
+	    .unix_socket = c->unix_socket,
+	    .headers = headers,
+	    .body = q->body,
+	    .body_len = q->body ? strlen(q->body) : 0,
+	    .timeout = q->on_data ? NEVER : 15 * MINUTE, /* blocking queries wait for minutes */
+	    .max_body = MAX_ANSWER,
+	    .tls = &c->tls,
+	    .on_data = q->on_data,
+	    .on_data_arg = q->arg,
+	};
+
+	if (fetch_now(&r, answer) < 0)
+		return transport_error(c, q, answer, e);
+	c->status = answer->status;
+	c->index = answer->index;
+	c->next_token = header(c, &answer->headers, "X-Nomad-NextToken");
+	if (answer->status < 200 || answer->status > 299)
+		return refused(answer->status, answer->body.data, answer->body.len, e);
+	return 0;
+}
+
+static int not_json(const struct ask *q, const json_error_t *je, struct err *e)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	put_what(&b, q);
+	return err_set(e, -EPROTO, "%s: the answer is not the JSON that was expected: %s (is there a drover or Nomad agent?)",
+	    b.data, je->text);
+}
+
+static int decode(struct cli *c, const struct ask *q, const struct buf *body, const struct type *t, void *obj,
+    struct err *e)
+{
+	json_error_t je;
+	json_t *j = json_loadb(body->data ? body->data : "", body->len, JSON_DECODE_ANY, &je);
+	int rc = 0;
+
+	if (!j)
+		return not_json(q, &je, e);
+	if (!json_is_null(j))
+		rc = codec_from_json(t, obj, j, c->arena, e);
+	json_decref(j);
+	return rc;
+}
+
+int cli_get(struct cli *c, const struct type *t, void *obj, struct err *e, const char *path, ...)
+{
+	struct fetch_answer answer = {0};
+	struct ask q = {.method = "GET"};
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	rc = ask(c, &q, &answer, e);
+	if (rc == 0)
+		rc = decode(c, &q, &answer.body, t, obj, e);
+	fetch_answer_free(&answer);
+	return rc;
+}
+
+int cli_get_list(struct cli *c, const struct type *t, struct objs *out, struct err *e, const char *path, ...)
+{
+	struct fetch_answer answer = {0};
+	struct ask q = {.method = "GET"};
+	struct objs list = {0};
+	json_error_t je = {.text = "a list was expected"};
+	json_t *j = NULL, *item;
+	size_t i;
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	rc = ask(c, &q, &answer, e);
+	if (rc == 0) {
+		j = json_loadb(answer.body.data ? answer.body.data : "", answer.body.len, JSON_DECODE_ANY, &je);
+		if (!j || !(json_is_array(j) || json_is_null(j)))
+			rc = not_json(&q, &je, e);
+	}
+	if (rc == 0 && json_is_array(j)) {
+		json_array_foreach(j, i, item) {
+			void *obj = arena_alloc(c->arena, t->size);
+
+			rc = codec_from_json(t, obj, item, c->arena, e);
+			if (rc < 0)
+				break;
+			objs_push(c->arena, &list, obj);
+		}
+	}
+	json_decref(j);
+	fetch_answer_free(&answer);
+	if (rc == 0)
+		*out = list;
+	return rc;
+}
+
+int cli_get_value(struct cli *c, struct value **out, struct err *e, const char *path, ...)
+{
+	struct fetch_answer answer = {0};
+	struct ask q = {.method = "GET"};
+	json_error_t je;
+	json_t *j;
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	rc = ask(c, &q, &answer, e);
+	if (rc == 0) {
+		j = json_loadb(answer.body.data ? answer.body.data : "", answer.body.len, JSON_DECODE_ANY, &je);
+		if (j)
+			*out = value_from_json(c->arena, j);
+		else
+			rc = not_json(&q, &je, e);
+		json_decref(j);
+	}
+	fetch_answer_free(&answer);
+	return rc;
+}
+
+int cli_get_text(struct cli *c, const char **out, size_t *n, struct err *e, const char *path, ...)
+{
+	struct fetch_answer answer = {0};
+	struct ask q = {.method = "GET"};
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	rc = ask(c, &q, &answer, e);
+	if (rc == 0) {
+		*n = answer.body.len;
+		*out = arena_strndup(c->arena, answer.body.data ? answer.body.data : "", answer.body.len);
+	}
+	fetch_answer_free(&answer);
+	return rc;
+}
+
+static int send_text(struct cli *c, const struct ask *q, const struct type *out_type, void *out, struct err *e)
+{
+	struct fetch_answer answer = {0};
+	int rc = ask(c, q, &answer, e);
+
+	if (rc == 0 && out)
+		rc = decode(c, q, &answer.body, out_type, out, e);
+	fetch_answer_free(&answer);
+	return rc;
+}
+
+int cli_send_text(struct cli *c, const char *method, const char *body, const struct type *out_type, void *out,
+    struct err *e, const char *path, ...)
+{
+	struct ask q = {.method = method, .body = body};
+	va_list ap;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	return send_text(c, &q, out_type, out, e);
+}
+
+int cli_send(struct cli *c, const char *method, const struct type *in_type, const void *in, const struct type *out_type,
+    void *out, struct err *e, const char *path, ...)
+{
+	cleanup_buf struct buf body = BUF_INIT;
+	struct ask q = {.method = method};
+	va_list ap;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	if (in) {
+		codec_to_json(&body, in_type, in, CODEC_PARSED, 0, 0);
+		q.body = body.data;
+	}
+	return send_text(c, &q, out_type, out, e);
+}
+
+int cli_stream(struct cli *c, void (*fn)(void *arg, const void *p, size_t n), void *arg, struct err *e,
+    const char *path, ...)
+{
+	struct fetch_answer answer = {0};
+	struct ask q = {.method = "GET", .on_data = fn, .arg = arg};
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	q.url = url_of(c, path, ap);
+	va_end(ap);
+	rc = ask(c, &q, &answer, e);
+	fetch_answer_free(&answer);
+	return rc;
+}
+
+/* ---- words ---- */
+
+int cli_fail(const char *what, const struct err *e)
+{
+	fflush(stdout);
+	fprintf(stderr, "%s: %s\n", what, err_str(e));
+	return 1;
+}
+
+const char *cli_id_prefix(struct cli *c, const char *text)
+{
+	size_t digits = 0;
+
+	if (strlen(text) < 2) {
+		fprintf(stderr, "Identifier must contain at least two characters.\n");
+		return NULL;
+	}
+	for (const char *p = text; *p; p++)
+		digits += *p != '-';
+	/* Half a byte cannot be looked up. */
+	return arena_strndup(c->arena, text, strlen(text) - (digits & 1));
+}
+
+/* ---- -json and -t ---- */
+
+bool cli_wants_format(const struct cli *c)
+{
+	return arg_bool(c->args, "json") || arg_given(c->args, "t");
+}
+
+static int print_format(struct cli *c, const struct value *v)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	cleanup_err struct err e = ERR_INIT;
+	const char *text = arg_str(c->args, "t", NULL);
+
+	if (text && arg_bool(c->args, "json")) {
+		fprintf(stderr, "Both json and template formatting are not allowed\n");
+		return 1;
+	}
+	if (!text)
+		value_print_json(&b, v, 4, 0);
+	else if (gotmpl_run(text, v, c->arena, &b, &e) < 0)
+		return cli_fail("Error formatting the data", &e);
+	puts(b.data ? b.data : "");
+	return 0;
+}
+
+bool cli_format_value(struct cli *c, const struct value *v, int *code)
+{
+	if (!cli_wants_format(c))
+		return false;
+	*code = print_format(c, v);
+	return true;
+}
+
+bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	json_t *j;
+
+	if (!cli_wants_format(c))
+		return false;
+	codec_to_json(&b, t, obj, CODEC_API, 0, 0);
+	j = json_loadb(b.data, b.len, 0, NULL);
+	*code = print_format(c, value_from_json(c->arena, j));
+	json_decref(j);
+	return true;
+}
