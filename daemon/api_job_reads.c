@@ -232,7 +232,7 @@ void api_job_why(struct call *c)
 		return;
 	w.has = MODEL_BIT(why_answer, groups);
 	OBJS_EACH(&j->current->spec->task_groups, struct task_group, g) {
-		struct wait_reason *r = core_why(call_core(c), a, j, g->name);
+		struct wait_reason *r = core_why(call_core(c), a, j, g->name, call_now(c));
 
 		if (r)
 			objmap_set(a, &w.groups, g->name, r);

@@ -50,16 +50,31 @@ static void on_change(void *arg, enum state_table table, const void *obj, bool d
 	}
 }
 
-static int on_replayed(void *arg, uint64_t index, const void *p, size_t n, struct err *e)
+struct core *core_new(const struct core_config *config)
 {
-	struct core *c = arg;
+	struct core *c = xcalloc(1, sizeof(*c));
+	c->config = *config;
+	fill_defaults(&c->config);
+	c->state = state_new();
+	broker_init(&c->broker);
+	return c;
+}
+
+int core_follow(struct core *c, uint64_t index, const void *p, size_t n, struct err *e)
+{
 	c->stats.journal_entries += index != 0;
 	if (!index)
 		c->snapshot_bytes += n;
 	int r = state_apply(c->state, index, p, n, e);
 	if (r)
-		err_wrap(e, "journal entry %llu", (unsigned long long)index);
-	return r;
+		return err_wrap(e, "journal entry %llu", (unsigned long long)index);
+	c->committed = c->state->index;
+	return 0;
+}
+
+static int on_replayed(void *arg, uint64_t index, const void *p, size_t n, struct err *e)
+{
+	return core_follow(arg, index, p, n, e);
 }
 
 static bool put_in_broker(void *arg, struct eval_entry *e)
@@ -92,25 +107,29 @@ static int write_genesis(struct core *c, int64_t now, struct err *e)
 	return core_append(c, NULL, e);
 }
 
-int core_open(const struct core_config *config, struct journal *j, int64_t now, struct core **out, struct err *e)
+int core_lead(struct core *c, struct journal *j, int64_t now, struct err *e)
 {
-	struct core *c = xcalloc(1, sizeof(*c));
-	c->config = *config;
-	fill_defaults(&c->config);
+	if (c->state->restore)
+		return err_set(e, -EBADMSG, "the journal's snapshot has no end");
 	c->journal = j;
-	c->state = state_new();
-	broker_init(&c->broker);
 	c->next_gc = now + c->config.job_gc_interval;
-	int r = j->ops->replay(j, on_replayed, c, e);
-	if (!r && c->state->restore)
-		r = err_set(e, -EBADMSG, "the journal's snapshot has no end");
-	c->committed = c->state->index;
 	c->state->observe = on_change;
 	c->state->observe_arg = c;
+	rebuild(c, now);
+	return uuid_is_nil(c->state->seed) ? write_genesis(c, now, e) : 0;
+}
+
+bool core_leads(const struct core *c)
+{
+	return c->journal != NULL;
+}
+
+int core_open(const struct core_config *config, struct journal *j, int64_t now, struct core **out, struct err *e)
+{
+	struct core *c = core_new(config);
+	int r = j->ops->replay(j, on_replayed, c, e);
 	if (!r)
-		rebuild(c, now);
-	if (!r && uuid_is_nil(c->state->seed))
-		r = write_genesis(c, now, e);
+		r = core_lead(c, j, now, e);
 	if (r) {
 		core_close(c);
 		return r;
@@ -145,7 +164,6 @@ struct uuid core_id(const struct core *c, uint32_t n)
 
 void core_begin(struct core *c, int64_t now)
 {
-	c->now = now;
 	entry_begin(&c->entry, now);
 }
 
@@ -366,7 +384,6 @@ static void process(struct core *c, struct eval_entry *e, int64_t now)
 bool core_step(struct core *c, int64_t now)
 {
 	bool more = false;
-	c->now = now;
 	if (c->state->config->pause_eval_broker)
 		return false;
 	struct eval_entry *e = broker_next(&c->broker, c->state, now, &more);
@@ -375,16 +392,15 @@ bool core_step(struct core *c, int64_t now)
 	return e || more;
 }
 
-struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_entry *job, const char *group)
+struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_entry *job, const char *group, int64_t now)
 {
 	struct job_entry *j = state_job_any(c->state, job->ns, job->id);
-	return j ? why_group(c->state, j, group, c->now, a) : NULL;
+	return j ? why_group(c->state, j, group, now, a) : NULL;
 }
 
 void core_tick(struct core *c, int64_t now)
 {
 	struct node_entry *n;
-	c->now = now;
 	while ((n = nodes_missed(&c->nodes, now)))
 		core_node_missed(c, n, now);
 	if (c->next_gc > now)
@@ -484,5 +500,5 @@ void core_stats(const struct core *c, struct core_stats *out)
 	out->evals_waiting = c->broker.waiting.n;
 	out->evals_blocked = c->broker.n_blocked;
 	out->heartbeats_active = c->nodes.deadlines.n;
-	out->journal_bytes = c->journal->ops->log_bytes(c->journal);
+	out->journal_bytes = c->journal ? c->journal->ops->log_bytes(c->journal) : 0;
 }

@@ -38,7 +38,21 @@ struct core_config { /* durations in ns; zero means the default in brackets */
 
 struct core;
 
-/* Replays the journal. Takes ownership of neither. */
+/*
+ * A core either leads: it owns the journal and decides; or it follows: entries that are committed elsewhere are handed to it
+ * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_node_work,
+ * core_stats and core_close may be called. A follower becomes a leader by core_lead; a leader never follows again, since its
+ * state may hold what was never committed.
+ */
+struct core *core_new(const struct core_config *c); /* follows, with an empty state */
+/* The next entry; index 0: one of a snapshot, which all come before the first of the log. -EBADMSG: it cannot be applied; only
+ * core_close may follow. */
+int core_follow(struct core *core, uint64_t index, const void *p, size_t n, struct err *e);
+/* Everything in the journal has been followed: decide from here on. An empty log gets its first entry. Keeps j, which
+ * stays the caller's. */
+int core_lead(struct core *core, struct journal *j, int64_t now, struct err *e);
+bool core_leads(const struct core *core);
+/* All of it: replays the journal and leads. Takes ownership of neither. */
 int core_open(const struct core_config *c, struct journal *j, int64_t now, struct core **out, struct err *e);
 void core_close(struct core *core);
 struct state *core_state(struct core *core); /* read only for callers */
@@ -118,7 +132,8 @@ int core_scheduler_config(struct core *core, const struct scheduler_config *c, i
 int core_gc(struct core *core, int64_t now, uint64_t *index, struct err *e); /* system gc: thresholds zero */
 
 /* Why something waits, always current. NULL when nothing does. (sched/why.h) */
-struct wait_reason *core_why(struct core *core, struct arena *a, const struct job_entry *job, const char *group);
+struct wait_reason *core_why(struct core *core, struct arena *a, const struct job_entry *job, const char *group,
+    int64_t now);
 
 struct core_stats { /* for metrics and agent-info */
 	uint64_t evals_ready, evals_blocked, evals_waiting, evals_done, placements, plans, plan_failures;

@@ -20,7 +20,6 @@ struct core {
 	uint64_t snapshot_bytes; /* about the size of the newest snapshot */
 	uint64_t snapshot_retry; /* log size at which a refused one is tried again */
 	int64_t next_gc;
-	int64_t now; /* of the last call that brought time in */
 	bool committing;
 	struct core_stats stats;
 };

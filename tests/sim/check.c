@@ -269,7 +269,7 @@ static void check_counted(struct job_entry *j, uint32_t group)
 	if (missing <= 0)
 		return;
 	cleanup_arena struct arena *a = arena_new();
-	const struct wait_reason *why = core_why(sim->core, a, j, g->name);
+	const struct wait_reason *why = core_why(sim->core, a, j, g->name, sim->now);
 
 	if (!why || str_empty(why->text) || str_empty(why->code))
 		sim_fail(sim, "%s.%s misses %lld and no reason is given", j->id, g->name, (long long)missing);
