@@ -13,7 +13,7 @@
 #include "agent/files.h"
 #include "base/file.h"
 
-enum { PIECE = 65536, PIECES_A_TURN = 8, LOOK_MS = 200 };
+enum { PIECE = 65536, PIECES_A_TURN = 8, LOOK_MS = 200, LINES_BACK = 1 << 20 };
 
 struct file_stream {
 	struct file_stream_config c;
@@ -101,23 +101,69 @@ static int open_file(struct file_stream *s, char *name, int64_t offset, struct e
 	return 0;
 }
 
+/* How far back the wanted lines begin, gathered from the newest file to the oldest. */
+struct back {
+	int64_t breaks; /* line breaks still to pass */
+	int64_t bytes;
+	bool begun, found;
+};
+
+static void look_back(struct back *b, int fd, int64_t size)
+{
+	static char piece[PIECE];
+
+	while (size > 0 && !b->found) {
+		int64_t n = MIN(size, PIECE);
+
+		size -= n;
+		if (pread(fd, piece, (size_t)n, size) != n)
+			return;
+		if (!b->begun && piece[n - 1] == '\n')
+			b->breaks++; /* the one that ends the last line */
+		b->begun = true;
+		for (; n > 0 && !b->found; n--) {
+			b->breaks -= piece[n - 1] == '\n';
+			b->found = !b->breaks || b->bytes == LINES_BACK;
+			b->bytes += !b->found;
+		}
+	}
+}
+
+/* The offset at which the last lines of the logs begin. */
+static int64_t logs_lines(struct file_stream *s, const struct numbered *logs, const int64_t *sizes, int64_t total)
+{
+	struct back b = {.breaks = s->c.lines};
+
+	for (uint32_t i = logs->n; i-- > 0 && !b.found;) {
+		cleanup_free char *name = log_name(s, logs->v[i]);
+		cleanup_close int fd = -1;
+
+		if (files_open(s->dir, name, &fd, NULL) == 0)
+			look_back(&b, fd, sizes[i]);
+	}
+	return total - b.bytes;
+}
+
 /* Where the wanted offset lies: the files count as one, from the oldest that is still there. */
 static int open_logs(struct file_stream *s, struct err *e)
 {
 	struct numbered logs = find_logs(s);
+	cleanup_free int64_t *sizes = xcalloc(logs.n + 1, sizeof(*sizes));
 	int64_t total = 0, offset = s->c.offset;
 	uint32_t i = 0;
 	int r = 0;
 
 	for (uint32_t k = 0; k < logs.n; k++)
-		total += log_size(s, logs.v[k]);
-	if (s->c.from_end)
+		total += sizes[k] = log_size(s, logs.v[k]);
+	if (s->c.lines)
+		offset = logs_lines(s, &logs, sizes, total);
+	else if (s->c.from_end)
 		offset = MAX(total - offset, 0);
-	while (i + 1 < logs.n && offset >= log_size(s, logs.v[i]))
-		offset -= log_size(s, logs.v[i++]);
+	while (i + 1 < logs.n && offset >= sizes[i])
+		offset -= sizes[i++];
 	if (logs.n) {
 		s->number = logs.v[i];
-		r = open_file(s, log_name(s, s->number), MIN(offset, log_size(s, s->number)), e);
+		r = open_file(s, log_name(s, s->number), MIN(offset, sizes[i]), e);
 	}
 	free(logs.v);
 	return r; /* without a file yet, a following stream waits for the first */
@@ -125,13 +171,17 @@ static int open_logs(struct file_stream *s, struct err *e)
 
 static int open_single(struct file_stream *s, struct err *e)
 {
+	struct back b = {.breaks = s->c.lines};
 	struct stat st;
 	int r = open_file(s, xstrdup(s->path), 0, e);
 
 	if (r < 0)
 		return r;
-	if (fstat(s->fd, &st) == 0)
-		s->offset = s->c.from_end ? MAX(st.st_size - s->c.offset, 0) : s->c.offset;
+	if (fstat(s->fd, &st) < 0)
+		return 0;
+	if (s->c.lines)
+		look_back(&b, s->fd, st.st_size);
+	s->offset = s->c.lines ? st.st_size - b.bytes : s->c.from_end ? MAX(st.st_size - s->c.offset, 0) : s->c.offset;
 	return 0;
 }
 

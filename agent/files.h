@@ -27,6 +27,7 @@ struct file_stream_config {
 	bool follow;
 	int64_t offset;
 	bool from_end;           /* offset counts back from the end */
+	int64_t lines;           /* > 0: begin with the last so many lines, at most 1 MiB back; offset does not count */
 	bool (*live)(void *arg); /* follow: false once the task ended and everything was read -> the stream ends */
 	void *live_arg;
 };

@@ -176,6 +176,7 @@ static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, 
 	    .max_body = MAX_ANSWER,
 	    .tls = &c->tls,
 	    .on_data = q->on_data,
+	    .only_success = true,
 	    .on_data_arg = q->arg,
 	};
 
@@ -380,7 +381,7 @@ const char *cli_id_prefix(struct cli *c, const char *text)
 {
 	size_t digits = 0;
 
-	if (strlen(text) < 2) {
+	if (strlen(text) == 1) {
 		fprintf(stderr, "Identifier must contain at least two characters.\n");
 		return NULL;
 	}

@@ -54,8 +54,8 @@ const char *cli_escape(struct cli *c, const char *s);
 
 /* Prints "<what>: <sentence>" on stderr and returns the exit code 1. */
 int cli_fail(const char *what, const struct err *e);
-/* Ids as people type them: an id or the beginning of one, at least two digits, an odd number is cut to even. Prints what
- * is wrong and returns NULL. */
+/* Ids as people type them: an id or the beginning of one, an odd number of digits is cut to even; nothing stands for all.
+ * One digit is too little: prints so and returns NULL. */
 const char *cli_id_prefix(struct cli *c, const char *text);
 
 /* -json and -t of a value. False: neither was given. *code is the exit code. */

@@ -194,6 +194,8 @@ static int check_count(const struct cmd_args *a)
 	for (int i = 0; i < a->n_pos; i++)
 		if (a->pos[i][0] == '-' && a->pos[i][1])
 			hint = "\nOptions stand before the arguments.";
+	if (c->takes)
+		return cmd_misused(c, "This command takes %s%s", c->takes, hint);
 	if (c->max_pos < 0)
 		count = xasprintf("at least %s argument%s", words[MIN(c->min_pos, most)], c->min_pos == 1 ? "" : "s");
 	else if (c->max_pos == 0)

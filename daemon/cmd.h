@@ -43,6 +43,7 @@ struct cmd {
 	const char *help;     /* paragraphs, ended by a line break */
 	const struct cmd_flag *flags; /* ended by name NULL; NULL = none */
 	int min_pos, max_pos;         /* max -1 = any number */
+	const char *takes; /* ends "This command takes ..." when the number is wrong; NULL: made from the counts */
 	unsigned bits;
 	int (*run)(struct cmd_args *a); /* exit code */
 };

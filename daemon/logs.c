@@ -151,6 +151,8 @@ static int read_options(struct call *c, struct file_stream_config *fc, bool foll
 		return -EINVAL;
 	}
 	fc->from_end = str_eq(origin, "end");
+	if (!str_empty(call_query(c, "lines")) && call_query_int(c, "lines", &fc->lines) < 0)
+		return -EINVAL;
 	return call_query_flag(c, "follow", follow_unset, &fc->follow);
 }
 

@@ -23,12 +23,14 @@ struct fetcher {
 struct fetch {
 	struct fetcher *owner; /* NULL: a blocking request */
 	struct fetch *prev, *next;
+	const struct libcurl *curl;
 	CURL *easy;
 	struct curl_slist *headers;
 	char *url;
 	char *body;
 	size_t body_len, max_body;
 	void (*on_data)(void *, const void *, size_t);
+	bool only_success;
 	fetch_done_fn *done;
 	void *arg;
 	struct fetch_answer answer;
@@ -38,6 +40,15 @@ struct fetch {
 
 /* ---- one request ---- */
 
+static int status_of(const struct fetch *f)
+{
+	long status = 0;
+
+	if (f->easy)
+		f->curl->easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *f = arg;
@@ -45,7 +56,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	n *= size;
 	if (f->paused)
 		return CURL_WRITEFUNC_PAUSE; /* the piece comes again */
-	if (f->on_data) {
+	if (f->on_data && !(f->only_success && status_of(f) / 100 != 2)) {
 		f->on_data(f->arg, p, n);
 		return n;
 	}
@@ -117,6 +128,8 @@ static void prepare(const struct libcurl *c, struct fetch *f, const struct fetch
 
 	f->max_body = r->max_body ? r->max_body : 16u << 20;
 	f->on_data = r->on_data;
+	f->only_success = r->only_success;
+	f->curl = c;
 	f->easy = c->easy_init();
 	if (!f->easy)
 		die("libcurl is out of memory");
@@ -150,10 +163,7 @@ static void prepare(const struct libcurl *c, struct fetch *f, const struct fetch
 
 static void conclude(const struct libcurl *c, struct fetch *f, CURLcode code)
 {
-	long status = 0;
-
-	c->easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-	f->answer.status = (int)status;
+	f->answer.status = status_of(f);
 	if (code != CURLE_OK && !f->answer.err.code) {
 		int error = code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : code == CURLE_COULDNT_CONNECT ? -ECONNREFUSED : -EIO;
 
@@ -370,12 +380,8 @@ void fetch_cancel(struct fetch *f)
 
 int fetch_head(const struct fetch *f, const struct buf **headers)
 {
-	long status = 0;
-
-	if (f->easy)
-		f->owner->curl->easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
 	*headers = &f->answer.headers;
-	return (int)status;
+	return status_of(f);
 }
 
 void fetch_pause(struct fetch *f, bool pause)

@@ -32,6 +32,7 @@ struct fetch_request {
 	const struct fetch_tls *tls;
 	/* Streaming answers: called with each piece as it comes, the answer's body then stays empty. */
 	void (*on_data)(void *arg, const void *p, size_t n);
+	bool only_success;   /* on_data gets what a 2xx answer brings; another answer's body is gathered */
 	void *on_data_arg; /* of fetch_now; fetch_start gives its own arg */
 };
 
