@@ -15,6 +15,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import consul
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.environ.get("O") or os.path.join(ROOT, "build", "release")
 DROVER = os.path.join(OUT, "drover")
@@ -209,6 +211,7 @@ class Cluster:
         self.dir = tempfile.mkdtemp(prefix="drover-e2e-")
         self.name = name
         self.agents = []
+        self.consuls = []
         self.server_options = ""
         self.client_options = ""
 
@@ -216,6 +219,12 @@ class Cluster:
         a = Agent(self, name, **kw)
         self.agents.append(a)
         return a
+
+    def consul(self, **kw):
+        """A started Consul datacenter (see consul.Consul)."""
+        c = consul.Consul(os.path.join(self.dir, "consul-%d" % len(self.consuls)), **kw)
+        self.consuls.append(c)
+        return c.start()
 
     def one(self, **kw):
         """A started one-machine cluster whose node is ready."""
@@ -227,6 +236,8 @@ class Cluster:
         for a in self.agents:
             a.kill()
         self.kill_tasks()
+        for c in self.consuls:
+            c.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def kill_tasks(self):
