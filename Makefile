@@ -34,7 +34,7 @@ LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a
 TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
-.PHONY: all help check demo unit sim bench fuzz format install clean deps
+.PHONY: all help check demo unit sim bench fuzz format docs install uninstall clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/drover $(BUILD)/drover-keeper ## build both executables into build/
@@ -98,13 +98,16 @@ deps: ## install the packages that building needs
 format: ## bring the sources into form
 	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard tests/*/*.c tests/*/*.h)
 
+docs: $(BUILD)/drover ## bring docs/ up to date with the tables of commands, options and routes
+	@mkdir -p docs
+	@for page in $$($(BUILD)/drover docs | grep '\.md$$'); do $(BUILD)/drover docs $$page >docs/$$page || exit 1; done
+
+# The pages and the examples name the folders that they are installed into.
 install: all ## install below DESTDIR and PREFIX
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/libexec/drover" \
-		"$(DESTDIR)$(PREFIX)/share/doc/drover"
-	install -m 755 $(BUILD)/drover "$(DESTDIR)$(PREFIX)/bin/drover"
-	install -m 755 $(BUILD)/drover-keeper "$(DESTDIR)$(PREFIX)/libexec/drover/drover-keeper"
-	strip "$(DESTDIR)$(PREFIX)/bin/drover" "$(DESTDIR)$(PREFIX)/libexec/drover/drover-keeper"
-	install -m 644 README.md LICENSE etc/*.nomad etc/drover.conf "$(DESTDIR)$(PREFIX)/share/doc/drover/"
+	@BUILD="$(BUILD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install install
+
+uninstall: ## remove what install installed; configuration and data stay
+	@BUILD="$(BUILD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install uninstall
 
 clean: ## remove build/
 	rm -rf $(BUILD)

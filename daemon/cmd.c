@@ -7,7 +7,7 @@
 #include "base/map.h"
 
 const struct cmd *const cmd_tables[] = {cmds_run, cmds_job, cmds_alloc, cmds_node, cmds_eval, cmds_server,
-    cmds_operator, cmds_system, cmds_agent, NULL};
+    cmds_operator, cmds_system, cmds_agent, cmds_docs, NULL};
 
 #define MAX_WORDS 3 /* of a command: "operator raft list-peers" */
 

@@ -54,7 +54,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 
 /* Each daemon/cmd_*.c exports its commands as such a table, ended by words NULL; daemon/cmd.c lists the tables. */
 extern const struct cmd cmds_job[], cmds_run[], cmds_alloc[], cmds_node[], cmds_eval[], cmds_server[], cmds_operator[],
-    cmds_system[], cmds_agent[];
+    cmds_system[], cmds_agent[], cmds_docs[];
 extern const struct cmd *const cmd_tables[]; /* ended by NULL */
 extern const struct cmd_flag cmd_client_flags[], cmd_json_flags[];
 extern const struct cmd_group cmd_groups[]; /* ended by words NULL */
@@ -69,7 +69,5 @@ int cmd_misused(const struct cmd *c, const char *fmt, ...) PRINTF(2, 3);
 void cmd_help_command(const struct cmd *c, FILE *out);
 void cmd_help_group(const char *words, FILE *out); /* "" = all commands */
 bool cmd_is_group(const char *words);
-/* Every command with its flags, and every alias, one a line: for completion, man page and the check of the docs. */
-void cmd_help_dump(FILE *out);
 
 #endif

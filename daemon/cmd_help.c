@@ -186,25 +186,3 @@ void cmd_help_group(const char *words, FILE *out)
 	fputs("\nSubcommands:\n", out);
 	put_lines(out, lines, n, -1);
 }
-
-static void dump_flags(FILE *out, const struct cmd_flag *f)
-{
-	for (; f && f->name; f++)
-		fprintf(out, " -%s%s", f->name, f->arg ? "=" : "");
-}
-
-void cmd_help_dump(FILE *out)
-{
-	for (const struct cmd *const *t = cmd_tables; *t; t++)
-		for (const struct cmd *c = *t; c->words; c++) {
-			if (c->bits & CMD_HIDDEN)
-				continue;
-			fprintf(out, "%s:", c->words);
-			dump_flags(out, c->flags);
-			if (c->bits & CMD_JSON)
-				dump_flags(out, cmd_json_flags);
-			fputc('\n', out);
-			for (const char *p = c->aliases; p && *p; p += strcspn(p, ",") + (strchr(p, ',') != NULL))
-				fprintf(out, "%.*s: = %s\n", (int)strcspn(p, ","), p, c->words);
-		}
-}

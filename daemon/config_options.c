@@ -87,7 +87,7 @@ const struct option config_options[] = {
     O("limits", "http_idle_timeout", OPT_DUR, limits.idle_timeout, .unset = "2m", .min = 1, .max = 86400, .help = "a connection may be silent for this time"),
 
     O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .help = "answer /v1/metrics?format=prometheus"),
-    O("plugin.config", "enabled", OPT_MAP, drivers_enabled, .help = "plugin \"raw_exec\" { config { enabled = true } } switches a driver on or off"),
+    O("plugin.config", "enabled", OPT_MAP, drivers_enabled, .help = "run tasks with the driver that the plugin block names"),
 };
 const size_t config_n_options = ARRAY_LEN(config_options);
 

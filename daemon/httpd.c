@@ -64,7 +64,7 @@ struct httpd {
 };
 #define PEER_SLOTS 4096
 
-static const struct route *const tables[] = {
+const struct route *const route_tables[] = {
     routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_internal, NULL,
 };
 
@@ -612,7 +612,7 @@ int httpd_start(struct event_base *base, const struct httpd_config *c, struct da
 	list_init(&h->fresh);
 	list_init(&h->ready);
 	h->per_peer = xcalloc(PEER_SLOTS, sizeof(*h->per_peer));
-	h->router = router_new(tables);
+	h->router = router_new(route_tables);
 	h->http = evhttp_new(base);
 	h->adopt = event_new(base, -1, 0, on_adopt, h);
 	h->flush = event_new(base, -1, 0, flush_ready, h);
