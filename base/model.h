@@ -75,48 +75,6 @@ struct any_list {
 	uint32_t n, cap;
 } __attribute__((may_alias));
 
-/* The structs. */
-#define MODEL_C_BOOL(name, ref)   bool name;
-#define MODEL_C_INT(name, ref)    int64_t name;
-#define MODEL_C_DBL(name, ref)    double name;
-#define MODEL_C_DUR(name, ref)    int64_t name;
-#define MODEL_C_TIME(name, ref)   int64_t name;
-#define MODEL_C_STAMP(name, ref)  int64_t name;
-#define MODEL_C_STR(name, ref)    const char *name;
-#define MODEL_C_STRS(name, ref)   struct strs name;
-#define MODEL_C_MAP(name, ref)    struct strmap name;
-#define MODEL_C_BYTES(name, ref)  struct bytes name;
-#define MODEL_C_ANY(name, ref)    struct value *name;
-#define MODEL_C_OBJ(name, ref)    struct ref *name;
-#define MODEL_C_OBJS(name, ref)   struct objs name;
-#define MODEL_C_OBJMAP(name, ref) struct objmap name;
-#define MODEL_C_INTMAP(name, ref) struct intmap name;
-#define MODEL_C_DBLMAP(name, ref) struct dblmap name;
-#define MODEL_C_HDRMAP(name, ref) struct hdrmap name;
-
-#define STRUCT(c, api)                                                                             \
-	struct c {                                                                                 \
-		uint64_t has;
-#define F(kind, name, json, hcl, flags, ref) MODEL_C_##kind(name, ref)
-#define END(c)                                                                                     \
-	}                                                                                          \
-	;
-#include "base/model.def"
-#undef STRUCT
-#undef F
-#undef END
-
-/* Numbers of the fields: the offset of a member in a struct that has one char for each field. */
-#define STRUCT(c, api) struct c##_index {
-#define F(kind, name, json, hcl, flags, ref) char name;
-#define END(c)                                                                                     \
-	}                                                                                          \
-	;
-#include "base/model.def"
-#undef STRUCT
-#undef F
-#undef END
-
 #define MODEL_BIT(c, field)      (UINT64_C(1) << offsetof(struct c##_index, field))
 #define MODEL_HAS(c, obj, field) (((obj)->has & MODEL_BIT(c, field)) != 0)
 /* MODEL_SET(job, j, priority, 50) */
@@ -180,19 +138,16 @@ struct type {
 	const uint8_t *by_name; /* numbers of the fields in ascending order of their JSON names */
 };
 
-/* type_job, type_task_group, ... */
-#define STRUCT(c, api) extern const struct type type_##c;
-#define F(kind, name, json, hcl, flags, ref)
-#define END(c)
-#include "base/model.def"
-#undef STRUCT
-#undef F
-#undef END
+/* The structs of base/model.def and their tables: type_job, type_task_group, ... */
+#define MODEL_DEF "base/model.def"
+#include "base/model_structs.h"
 
 /* Every type, in the order of model.def, ended by NULL. */
 extern const struct type *const model_types[];
 const struct type *model_type(const char *api_name); /* NULL when there is none */
 const struct field *model_field(const struct type *t, const char *json_name);
+/* For base/model_tables.h alone: fills in the offsets and sorts the index by name. */
+void model_finish_type(struct field *fields, uint8_t *by_name, const uint16_t *offsets, size_t n);
 
 /* Whether a list, map or object is there, or bytes are; false for other kinds. */
 bool model_is_filled(const struct field *f, const void *obj);
