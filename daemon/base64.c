@@ -3,6 +3,8 @@
  */
 #include "daemon/base64.h"
 
+#include <errno.h>
+
 void base64_put(struct buf *b, const void *data, size_t n)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -25,4 +27,35 @@ void base64_put(struct buf *b, const void *data, size_t n)
 	}
 	b->len = (size_t)(out - b->data);
 	b->data[b->len] = '\0';
+}
+
+static int digit_of(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A'
+	    : c >= 'a' && c <= 'z'  ? c - 'a' + 26
+	    : c >= '0' && c <= '9'  ? c - '0' + 52
+	    : c == '+'              ? 62
+	    : c == '/'              ? 63
+	                            : -1;
+}
+
+int base64_take(struct buf *out, const char *s, size_t n)
+{
+	if (n % 4)
+		return -EINVAL;
+	for (; n; n -= 4, s += 4) {
+		int pad = n > 4 || s[3] != '=' ? 0 : s[2] == '=' ? 2 : 1;
+		uint32_t bits = 0;
+
+		for (int i = 0; i < 4 - pad; i++) {
+			int d = digit_of(s[i]);
+
+			if (d < 0)
+				return -EINVAL;
+			bits |= (uint32_t)d << (18 - 6 * i);
+		}
+		for (int i = 0; i < 3 - pad; i++)
+			buf_putc(out, (char)(bits >> (16 - 8 * i)));
+	}
+	return 0;
 }

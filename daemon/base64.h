@@ -7,5 +7,7 @@
 #include "base/buf.h"
 
 void base64_put(struct buf *b, const void *p, size_t n);
+/* The bytes of n digits. -EINVAL when they are no base64: out then holds what came before. */
+int base64_take(struct buf *out, const char *s, size_t n);
 
 #endif

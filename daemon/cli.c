@@ -2,6 +2,7 @@
 #include "daemon/cli.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <jansson.h>
 
 #include "base/codec.h"
@@ -94,18 +95,16 @@ const char *cli_escape(struct cli *c, const char *s)
 
 struct ask {
 	const char *method, *body;
-	void (*on_data)(void *arg, const void *p, size_t n);
-	void *arg;
 	const char *url;
 };
 
-static const char *url_of(struct cli *c, const char *fmt, va_list ap)
+static const char *url_for(struct cli *c, const char *path)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	char sep;
 
 	buf_puts(&b, c->address);
-	buf_vprintf(&b, fmt, ap);
+	buf_puts(&b, path);
 	sep = strchr(b.data, '?') ? '&' : '?';
 	if (c->ns && !strstr(b.data, "namespace=")) {
 		buf_printf(&b, "%cnamespace=%s", sep, cli_escape(c, c->ns));
@@ -114,6 +113,14 @@ static const char *url_of(struct cli *c, const char *fmt, va_list ap)
 	if (c->region)
 		buf_printf(&b, "%cregion=%s", sep, cli_escape(c, c->region));
 	return arena_strdup(c->arena, b.data);
+}
+
+static const char *url_of(struct cli *c, const char *fmt, va_list ap)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	buf_vprintf(&b, fmt, ap);
+	return url_for(c, b.data);
 }
 
 /* `Put "url"`: the method as Go's client words it. */
@@ -161,26 +168,29 @@ static const char *header(struct cli *c, const struct buf *raw, const char *name
 	return "";
 }
 
-static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, struct err *e)
+/* headers must outlive the request. */
+static struct fetch_request request(struct cli *c, const struct ask *q, const char *headers[3])
 {
-	const char *token = c->token ? arena_printf(c->arena, "X-Nomad-Token: %s", c->token) : NULL;
-	const char *headers[3] = {"Accept-Encoding: identity", token, NULL};
-	struct fetch_request r = {
+	headers[0] = "Accept-Encoding: identity";
+	headers[1] = c->token ? arena_printf(c->arena, "X-Nomad-Token: %s", c->token) : NULL;
+	headers[2] = NULL;
+	return (struct fetch_request){
 	    .method = q->method,
 	    .url = q->url,
 	    .unix_socket = c->unix_socket,
 	    .headers = headers,
 	    .body = q->body,
 	    .body_len = q->body ? strlen(q->body) : 0,
-	    .timeout = q->on_data ? NEVER : 15 * MINUTE, /* blocking queries wait for minutes */
+	    .timeout = 15 * MINUTE, /* blocking queries wait for minutes */
 	    .max_body = MAX_ANSWER,
 	    .tls = &c->tls,
-	    .on_data = q->on_data,
-	    .only_success = true,
-	    .on_data_arg = q->arg,
 	};
+}
 
-	if (fetch_now(&r, answer) < 0)
+/* What the answer comes to, its figures kept. */
+static int judge(struct cli *c, const struct ask *q, const struct fetch_answer *answer, struct err *e)
+{
+	if (answer->err.code)
 		return transport_error(c, q, answer, e);
 	c->status = answer->status;
 	c->index = answer->index;
@@ -188,6 +198,15 @@ static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, 
 	if (answer->status < 200 || answer->status > 299)
 		return refused(answer->status, answer->body.data, answer->body.len, e);
 	return 0;
+}
+
+static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, struct err *e)
+{
+	const char *headers[3];
+	struct fetch_request r = request(c, q, headers);
+
+	fetch_now(&r, answer);
+	return judge(c, q, answer, e);
 }
 
 static int not_json(const struct ask *q, const json_error_t *je, struct err *e)
@@ -352,20 +371,65 @@ int cli_send(struct cli *c, const char *method, const struct type *in_type, cons
 	return send_text(c, &q, out_type, out, e);
 }
 
-int cli_stream(struct cli *c, void (*fn)(void *arg, const void *p, size_t n), void *arg, struct err *e,
-    const char *path, ...)
-{
-	struct fetch_answer answer = {0};
-	struct ask q = {.method = "GET", .on_data = fn, .arg = arg};
-	va_list ap;
-	int rc;
+/* ---- streams ---- */
 
-	va_start(ap, path);
-	q.url = url_of(c, path, ap);
-	va_end(ap);
-	rc = ask(c, &q, &answer, e);
-	fetch_answer_free(&answer);
-	return rc;
+struct streams {
+	struct cli *cli;
+	struct event_base *base;
+	size_t left;
+	int rc;
+	struct err *e;
+};
+struct one_stream {
+	struct streams *all;
+	const struct cli_stream *s;
+	struct ask q;
+};
+
+static void on_piece(void *arg, const void *p, size_t n)
+{
+	struct one_stream *o = arg;
+
+	if (o->all->rc == 0 && (o->all->rc = o->s->fn(o->s->arg, p, n)) < 0)
+		event_base_loopbreak(o->all->base);
+}
+
+static void on_end(void *arg, struct fetch_answer *answer)
+{
+	struct one_stream *o = arg;
+	struct streams *all = o->all;
+	int rc = judge(all->cli, &o->q, answer, all->e);
+
+	if (rc < 0 && all->rc == 0)
+		all->rc = rc;
+	if (!--all->left || all->rc < 0)
+		event_base_loopbreak(all->base);
+}
+
+int cli_streams(struct cli *c, struct cli_stream *s, size_t n, struct err *e)
+{
+	struct streams all = {.cli = c, .base = event_base_new(), .left = n, .e = e};
+	struct fetcher *f = all.base ? fetcher_new(all.base) : NULL;
+	struct one_stream *o = arena_alloc(c->arena, n * sizeof(*o));
+
+	if (!f)
+		die("no event loop");
+	for (size_t i = 0; i < n; i++) {
+		struct fetch_request r;
+		const char *headers[3];
+
+		o[i] = (struct one_stream){.all = &all, .s = &s[i], .q = {.method = "GET", .url = url_for(c, s[i].path)}};
+		r = request(c, &o[i].q, headers);
+		r.timeout = NEVER;
+		r.idle_timeout = s[i].beats ? 30 * SECOND : 0;
+		r.on_data = on_piece;
+		r.only_success = true;
+		fetch_start(f, &r, on_end, &o[i]);
+	}
+	event_base_dispatch(all.base);
+	fetcher_free(f);
+	event_base_free(all.base);
+	return all.rc;
 }
 
 /* ---- words ---- */

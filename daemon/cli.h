@@ -45,9 +45,18 @@ int cli_send(struct cli *c, const char *method, const struct type *in_type, cons
 /* The same with a body that is JSON text. */
 int cli_send_text(struct cli *c, const char *method, const char *body, const struct type *out_type, void *out,
     struct err *e, const char *path, ...) PRINTF(7, 8);
-/* An answer that goes on: fn gets each piece. Returns when the answer ends; no deadline. */
-int cli_stream(struct cli *c, void (*fn)(void *arg, const void *p, size_t n), void *arg, struct err *e,
-    const char *path, ...) PRINTF(5, 6);
+/*
+ * Answers that go on, several at once: fn gets each piece. Returns when all have ended, when one was refused or broke off,
+ * or when fn gave something negative (e is then fn's to fill). A stream with beats, on which an agent sends something at
+ * least each second, is given up when nothing comes for half a minute.
+ */
+struct cli_stream {
+	const char *path; /* escaped, with query */
+	int (*fn)(void *arg, const void *p, size_t n);
+	void *arg;
+	bool beats;
+};
+int cli_streams(struct cli *c, struct cli_stream *s, size_t n, struct err *e);
 
 /* For a path segment or a query value; in the arena. */
 const char *cli_escape(struct cli *c, const char *s);

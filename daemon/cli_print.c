@@ -143,6 +143,25 @@ void print_title(const struct cli *c, const char *fmt, ...)
 	printf("\n%s\n", colored(c, "1", b.data));
 }
 
+void print_next_page(const struct cli *c, const char *token)
+{
+	if (str_empty(token))
+		return;
+	printf("\nResults have been paginated. To get the next page run:\n\ndrover %s -page-token %s", c->args->cmd->words,
+	    token);
+	for (const struct cmd_flag *f = c->args->cmd->flags; f && f->name; f++) {
+		const char *v = arg_str(c->args, f->name, "");
+
+		if (!arg_given(c->args, f->name) || str_eq(f->name, "page-token"))
+			continue;
+		if (f->kind == CMD_BOOL)
+			printf(" -%s=%s", f->name, v);
+		else
+			printf(strpbrk(v, " \"'$*") ? " -%s '%s'" : " -%s %s", f->name, v);
+	}
+	putchar('\n');
+}
+
 const char *short_id(struct cli *c, const char *id)
 {
 	if (str_empty(id))

@@ -38,6 +38,9 @@ void table_print_indented(const struct table *t, FILE *out, int indent);
 void kv(struct table *t, const char *key, const char *fmt, ...) PRINTF(3, 4);
 void kv_print(const struct table *t, FILE *out);
 
+/* How to go on after a page of a list, when there is more: the command again, with the token. */
+void print_next_page(const struct cli *c, const char *token);
+
 /* An empty line and the title, bold on a terminal. */
 void print_title(const struct cli *c, const char *fmt, ...) PRINTF(2, 3);
 /* Wraps text in an escape sequence when c->color: "1" bold, "32" green, "31" red, "33" yellow. In the arena. */

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/map.h"
 
-const struct cmd *const cmd_tables[] = {cmds_run, cmds_job, cmds_alloc, cmds_node, cmds_eval, cmds_server,
-    cmds_operator, cmds_system, cmds_agent, cmds_docs, NULL};
+#define LIST(name) cmds_##name,
+const struct cmd *const cmd_tables[] = {CMD_TABLES(LIST) NULL};
 
 #define MAX_WORDS 3 /* of a command: "operator raft list-peers" */
 

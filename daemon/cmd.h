@@ -52,9 +52,23 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	const char *words, *synopsis, *help;
 };
 
-/* Each daemon/cmd_*.c exports its commands as such a table, ended by words NULL; daemon/cmd.c lists the tables. */
-extern const struct cmd cmds_job[], cmds_run[], cmds_alloc[], cmds_node[], cmds_eval[], cmds_server[], cmds_operator[],
-    cmds_system[], cmds_agent[], cmds_docs[];
+/* The tables of commands: X(name) stands for `const struct cmd cmds_name[]`, ended by words NULL, in a daemon/cmd_*.c. */
+#define CMD_TABLES(X) \
+	X(run) \
+	X(job) \
+	X(alloc) \
+	X(alloc_status) \
+	X(alloc_files) \
+	X(node) \
+	X(node_status) \
+	X(eval) \
+	X(server) \
+	X(operator) \
+	X(system) \
+	X(agent) \
+	X(docs)
+#define CMD_DECLARE(name) extern const struct cmd cmds_##name[];
+CMD_TABLES(CMD_DECLARE)
 extern const struct cmd *const cmd_tables[]; /* ended by NULL */
 extern const struct cmd_flag cmd_client_flags[], cmd_json_flags[];
 extern const struct cmd_group cmd_groups[]; /* ended by words NULL */

@@ -149,6 +149,10 @@ static void prepare(const struct libcurl *c, struct fetch *f, const struct fetch
 #endif
 	c->easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, timeout == NEVER ? 0L : (long)(timeout / MILLI));
 	c->easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect / MILLI));
+	if (r->idle_timeout) {
+		c->easy_setopt(f->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		c->easy_setopt(f->easy, CURLOPT_LOW_SPEED_TIME, (long)(r->idle_timeout / SECOND));
+	}
 	c->easy_setopt(f->easy, CURLOPT_NOPROXY, "*");
 	if (r->unix_socket)
 		c->easy_setopt(f->easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);

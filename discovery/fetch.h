@@ -28,6 +28,7 @@ struct fetch_request {
 	size_t body_len;
 	int64_t timeout;            /* whole request, ns; 0 = 10 s */
 	int64_t connect_timeout;    /* 0 = 3 s */
+	int64_t idle_timeout;       /* without a byte for so long, whole seconds; 0 = none */
 	size_t max_body;            /* answer; 0 = 16 MiB. More is -EFBIG */
 	const struct fetch_tls *tls;
 	/* Streaming answers: called with each piece as it comes, the answer's body then stays empty. */
