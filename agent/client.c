@@ -425,6 +425,13 @@ int client_alloc_dir(struct client *c, const char *alloc_id, char **path, struct
 	return 0;
 }
 
+bool client_has_task(const struct client *c, const char *alloc_id, const char *task)
+{
+	struct alloc_run *a = map_get(&c->table.allocs, alloc_id);
+
+	return a && alloc_run_task(a, task);
+}
+
 bool client_task_live(struct client *c, const char *alloc_id, const char *task)
 {
 	struct alloc_run *a = map_get(&c->table.allocs, alloc_id);

@@ -48,6 +48,7 @@ int client_alloc_gc(struct client *c, const char *alloc_id, struct err *e);
 void client_gc_all(struct client *c);
 /* Folder of an allocation that this client has; for agent/files.h. */
 int client_alloc_dir(struct client *c, const char *alloc_id, char **path, struct err *e);
+bool client_has_task(const struct client *c, const char *alloc_id, const char *task);
 /* state of a task for log following: whether it still runs */
 bool client_task_live(struct client *c, const char *alloc_id, const char *task);
 

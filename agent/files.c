@@ -164,7 +164,7 @@ int files_stat(const char *alloc_dir, const char *path, struct buf *json, struct
 	const char *base = str_empty(path) ? "/" : strrchr(path, '/');
 
 	base = base && base[0] == '/' && base[1] ? base + 1 : str_empty(path) ? "/" : path;
-	put_info(json, base, &st, S_ISREG(st.st_mode) ? content_type(held) : NULL);
+	put_info(json, base, &st, S_ISREG(st.st_mode) ? content_type(held) : "application/octet-stream");
 	return 0;
 }
 

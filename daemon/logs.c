@@ -208,6 +208,10 @@ void logs_get(struct call *c)
 	}
 	if (read_options(c, &fc, false) < 0 || !client_has_alloc(c, call_param(c, "id"), &dir))
 		return;
+	if (!client_has_task(call_daemon(c)->client, call_param(c, "id"), fc.task)) {
+		call_error(c, 400, "unknown task name \"%s\"", fc.task);
+		return;
+	}
 	fc.alloc_dir = dir;
 	start(c, &fc, plain, plain ? "text/plain" : "application/json");
 }
