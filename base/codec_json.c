@@ -237,8 +237,8 @@ static int take_map_value(struct decoder *d, const struct field *f, void *to, co
 			return wrong(d, p, "a number", j);
 		*(double *)to = json_number_value(j);
 		return 0;
-	case FIELD_HDRMAP:
-		return take_strs(d, to, j, p);
+	case FIELD_HDRMAP: /* null is an empty list here: the map has no other way to say it */
+		return json_is_null(j) ? 0 : take_strs(d, to, j, p);
 	default:
 		assert(!"not a map");
 		return -EINVAL;

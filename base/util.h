@@ -54,6 +54,11 @@ static inline bool str_starts(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+static inline const char *str_or(const char *s, const char *unset)
+{
+	return s ? s : unset;
+}
+
 /* Scope-bound cleanup: `cleanup_free char *s = ...;`. STEAL hands the value on. */
 static inline void cleanup_freep(void *p)
 {

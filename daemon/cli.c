@@ -227,7 +227,9 @@ static int decode(struct cli *c, const struct ask *q, const struct buf *body, co
 
 	if (!j)
 		return not_json(q, &je, e);
-	if (!json_is_null(j))
+	if (!t)
+		*(struct value **)obj = value_from_json(c->arena, j);
+	else if (!json_is_null(j))
 		rc = codec_from_json(t, obj, j, c->arena, e);
 	json_decref(j);
 	return rc;
@@ -291,8 +293,6 @@ int cli_get_value(struct cli *c, struct value **out, struct err *e, const char *
 {
 	struct fetch_answer answer = {0};
 	struct ask q = {.method = "GET"};
-	json_error_t je;
-	json_t *j;
 	va_list ap;
 	int rc;
 
@@ -300,14 +300,8 @@ int cli_get_value(struct cli *c, struct value **out, struct err *e, const char *
 	q.url = url_of(c, path, ap);
 	va_end(ap);
 	rc = ask(c, &q, &answer, e);
-	if (rc == 0) {
-		j = json_loadb(answer.body.data ? answer.body.data : "", answer.body.len, JSON_DECODE_ANY, &je);
-		if (j)
-			*out = value_from_json(c->arena, j);
-		else
-			rc = not_json(&q, &je, e);
-		json_decref(j);
-	}
+	if (rc == 0)
+		rc = decode(c, &q, &answer.body, NULL, out, e);
 	fetch_answer_free(&answer);
 	return rc;
 }
@@ -488,16 +482,20 @@ bool cli_format_value(struct cli *c, const struct value *v, int *code)
 	return true;
 }
 
-bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code)
+struct value *cli_value(struct cli *c, const struct type *t, const void *obj)
 {
 	cleanup_buf struct buf b = BUF_INIT;
+	struct value *v;
 	json_t *j;
 
-	if (!cli_wants_format(c))
-		return false;
 	codec_to_json(&b, t, obj, CODEC_API, 0, 0);
 	j = json_loadb(b.data, b.len, 0, NULL);
-	*code = print_format(c, value_from_json(c->arena, j));
+	v = value_from_json(c->arena, j);
 	json_decref(j);
-	return true;
+	return v;
+}
+
+bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code)
+{
+	return cli_wants_format(c) && cli_format_value(c, cli_value(c, t, obj), code);
 }

@@ -39,7 +39,8 @@ int cli_get_list(struct cli *c, const struct type *t, struct objs *out, struct e
 int cli_get_value(struct cli *c, struct value **out, struct err *e, const char *path, ...) PRINTF(4, 5);
 /* The text of the answer; of the arena. */
 int cli_get_text(struct cli *c, const char **out, size_t *n, struct err *e, const char *path, ...) PRINTF(5, 6);
-/* method: "PUT", "DELETE". in may be NULL (no body); out may be NULL (the answer is not read). */
+/* method: "PUT", "DELETE". in may be NULL (no body); out may be NULL (the answer is not read). out_type NULL: any JSON, out
+ * is a struct value **. */
 int cli_send(struct cli *c, const char *method, const struct type *in_type, const void *in, const struct type *out_type,
     void *out, struct err *e, const char *path, ...) PRINTF(8, 9);
 /* The same with a body that is JSON text. */
@@ -72,5 +73,7 @@ bool cli_format_value(struct cli *c, const struct value *v, int *code);
 /* The same of an object, printed by its table. */
 bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code);
 bool cli_wants_format(const struct cli *c);
+/* The object as a tree, as it prints. */
+struct value *cli_value(struct cli *c, const struct type *t, const void *obj);
 
 #endif

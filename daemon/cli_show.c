@@ -122,17 +122,23 @@ void show_metric(const struct alloc_metric *m, const char *prefix, FILE *out)
 	put_counts(&m->dimension_exhausted, prefix, "Dimension \"%s\" exhausted on %lld nodes", out);
 	for (uint32_t i = 0; i < m->quota_exhausted.n; i++)
 		fprintf(out, "%s* Quota limit hit \"%s\"\n", prefix, m->quota_exhausted.v[i]);
+	if (m->reason && !str_empty(m->reason->text))
+		fprintf(out, "%s* Why (%s): %s\n", prefix, str_or(m->reason->code, ""), m->reason->text);
+}
+
+void show_failed_group(const char *group, const struct alloc_metric *m, FILE *out)
+{
+	long long failed = (long long)m->coalesced_failures + 1;
+
+	fprintf(out, "Task Group \"%s\" (failed to place %lld allocation%s):\n", group, failed, failed == 1 ? "" : "s");
 }
 
 void show_failures(const struct eval *e, const char *between, FILE *out)
 {
 	for (uint32_t i = 0; i < e->failed_tg_allocs.n; i++) {
-		const struct alloc_metric *m = e->failed_tg_allocs.v[i].value;
-		long long failed = (long long)m->coalesced_failures + 1;
-
-		fprintf(out, "%sTask Group \"%s\" (failed to place %lld allocation%s):\n", i ? between : "",
-		    e->failed_tg_allocs.v[i].key, failed, failed == 1 ? "" : "s");
-		show_metric(m, "  ", out);
+		fputs(i ? between : "", out);
+		show_failed_group(e->failed_tg_allocs.v[i].key, e->failed_tg_allocs.v[i].value, out);
+		show_metric(e->failed_tg_allocs.v[i].value, "  ", out);
 	}
 }
 

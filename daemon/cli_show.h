@@ -18,8 +18,11 @@ void show_allocs(struct cli *c, struct objs *stubs, bool node_name, FILE *out);
 /* The stub of a whole allocation, in the arena of c; shares its parts. */
 struct alloc_stub *show_stub_of(struct cli *c, const struct allocation *a);
 
-/* One line for each reason, `<prefix>* Dimension "memory" exhausted on 1 nodes`, as scripts know them. */
+/* One line for each reason, `<prefix>* Dimension "memory" exhausted on 1 nodes`, as scripts know them; then the sentence
+ * of the scheduler, where the metric has one. */
 void show_metric(const struct alloc_metric *m, const char *prefix, FILE *out);
+/* `Task Group "huge" (failed to place 2 allocations):` and a line break. */
+void show_failed_group(const char *group, const struct alloc_metric *m, FILE *out);
 /*
  * Of an evaluation that could not place everything: for each group
  *	Task Group "huge" (failed to place 2 allocations):

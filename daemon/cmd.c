@@ -178,7 +178,7 @@ int cmd_misused(const struct cmd *c, const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "\nFor additional help try 'drover %s -help'\n", c->words);
-	return 1;
+	return c->misuse ? c->misuse : 1;
 }
 
 static int check_count(const struct cmd_args *a)
@@ -248,7 +248,7 @@ static bool has_alias(const struct cmd *c, const char *words)
 	return false;
 }
 
-static const struct cmd *find(const char *words)
+const struct cmd *cmd_find(const char *words)
 {
 	for (const struct cmd *const *t = cmd_tables; *t; t++)
 		for (const struct cmd *c = *t; c->words; c++)
@@ -266,7 +266,7 @@ static const struct cmd *find_longest(int argc, char **argv, int *n)
 
 		for (int i = 0; i < k; i++)
 			buf_printf(&b, "%s%s", i ? " " : "", argv[i]);
-		c = find(b.data);
+		c = cmd_find(b.data);
 		if (c) {
 			*n = k;
 			return c;

@@ -45,6 +45,7 @@ struct cmd {
 	int min_pos, max_pos;         /* max -1 = any number */
 	const char *takes; /* ends "This command takes ..." when the number is wrong; NULL: made from the counts */
 	unsigned bits;
+	int misuse;                   /* exit code for wrong arguments; 0 means 1 */
 	int (*run)(struct cmd_args *a); /* exit code */
 };
 
@@ -55,7 +56,13 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 /* The tables of commands: X(name) stands for `const struct cmd cmds_name[]`, ended by words NULL, in a daemon/cmd_*.c. */
 #define CMD_TABLES(X) \
 	X(run) \
+	X(plan) \
+	X(status) \
+	X(why) \
 	X(job) \
+	X(job_status) \
+	X(job_history) \
+	X(job_init) \
 	X(alloc) \
 	X(alloc_status) \
 	X(alloc_files) \
@@ -76,8 +83,11 @@ extern const struct cmd_group cmd_groups[]; /* ended by words NULL */
 /* Finds the command, parses flags, runs it. Go-style flags: -f v, -f=v, --f; flags before positionals. */
 int cmd_main(int argc, char **argv);
 
-/* Complains about the arguments in the words of the command line: "<text>" and where help is; exit code 1. */
+/* Complains about the arguments in the words of the command line: "<text>" and where help is; gives the exit code. */
 int cmd_misused(const struct cmd *c, const char *fmt, ...) PRINTF(2, 3);
+
+/* The command with exactly these words, or this alias; NULL when there is none. */
+const struct cmd *cmd_find(const char *words);
 
 /* ---- help (cmd_help.c) ---- */
 void cmd_help_command(const struct cmd *c, FILE *out);

@@ -284,19 +284,21 @@ static void assign_text(struct spec *s, struct variable *v, const char *source, 
 
 static void from_env(struct spec *s)
 {
-	static const char prefix[] = "NOMAD_VAR_";
+	static const char *const prefixes[] = {"NOMAD_VAR_", "DROVER_VAR_"}; /* the later one wins */
 
-	for (const char *const *e = s->o->env; e && *e; e++) {
-		const char *equals = strchr(*e, '=');
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		for (const char *const *e = s->o->env; e && *e; e++) {
+			const char *equals = strchr(*e, '=');
+			size_t n = strlen(prefixes[i]);
 
-		if (!equals || !str_starts(*e, prefix))
-			continue;
-		const char *name = arena_strndup(s->h.arena, *e + strlen(prefix), (size_t)(equals - *e) - strlen(prefix));
-		struct variable *v = find_var(s, name);
+			if (!equals || !str_starts(*e, prefixes[i]))
+				continue;
+			const char *name = arena_strndup(s->h.arena, *e + n, (size_t)(equals - *e) - n);
+			struct variable *v = find_var(s, name);
 
-		if (v) /* the environment may hold variables of other jobs */
-			assign_text(s, v, arena_printf(s->h.arena, "%s%s", prefix, name), equals + 1);
-	}
+			if (v) /* the environment may hold variables of other jobs */
+				assign_text(s, v, arena_printf(s->h.arena, "%s%s", prefixes[i], name), equals + 1);
+		}
 }
 
 static void undeclared(struct spec *s, struct hcl_range at, const char *name, const char *where)

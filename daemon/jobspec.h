@@ -12,7 +12,7 @@ struct jobspec_options {
 	const char *filename;           /* for messages */
 	const struct strs *vars;        /* "name=value", in order */
 	const struct strs *var_files;   /* paths, in order */
-	const char *const *env;         /* environ-like; NOMAD_VAR_* are used. NULL = none */
+	const char *const *env;         /* environ-like; NOMAD_VAR_* and DROVER_VAR_* are used. NULL = none */
 	bool allow_file_functions;      /* file(), fileset(): on the command line only */
 	bool lax_vars;                  /* undeclared -var are ignored (-hcl2-strict=false) */
 	bool json;                      /* the text is JSON: {"Job": {...}} or the bare job */
