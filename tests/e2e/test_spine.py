@@ -157,7 +157,7 @@ def test_plan_shows_the_difference_and_its_exit_code(cluster):
     a = cluster.one()
     path = os.path.join(cluster.dir, "p.nomad")
     text = ('job "p" { datacenters = ["dc1"]\n group "g" { count = 1\n task "t" { driver = "raw_exec"\n'
-            'config { command = "/bin/sleep"\n args = ["%s"] } resources { cpu = 20\n memory = 16 } } } }\n')
+            'config { command = "/bin/sleep"\n args = ["%s"] }\n resources { cpu = 20\n memory = 16 } } } }\n')
     with open(path, "w") as f:
         f.write(text % "1000")
     out, _ = a.cli("job", "plan", path, expect=1)
