@@ -148,8 +148,6 @@ static int transport_error(const struct cli *c, const struct ask *q, const struc
 
 static int refused(int status, const char *body, size_t n, struct err *e)
 {
-	while (n && (body[n - 1] == '\n' || body[n - 1] == ' '))
-		n--;
 	return err_set(e, status == 404 ? -ENOENT : -EREMOTEIO, "Unexpected response code: %d (%.*s)", status, (int)n,
 	    n ? body : "");
 }

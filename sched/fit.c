@@ -214,7 +214,16 @@ static uint32_t free_dynamic(const struct picker *p, uint32_t enough)
 
 static struct fit_result no_port(const struct port_ask *ask, int64_t short_by)
 {
-	return (struct fit_result){.dimension = FIT_PORTS, .short_by = short_by, .port_label = ask->label};
+	return (struct fit_result){.dimension = FIT_PORTS, .short_by = short_by, .port = ask};
+}
+
+const char *fit_text(struct arena *a, const struct fit_result *f)
+{
+	if (f->dimension != FIT_PORTS || !f->port)
+		return fit_dimension_names[f->dimension];
+	if (!f->port->value)
+		return "network: dynamic port selection failed";
+	return arena_printf(a, "network: reserved port collision %s=%u", f->port->label, f->port->value);
 }
 
 static struct fit_result check_ports(const struct node_entry *node, const struct group_ask *ask,

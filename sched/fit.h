@@ -22,8 +22,10 @@ extern const char *const fit_dimension_names[]; /* "cpu", "memory", "disk", "por
 struct fit_result {
 	enum fit_dimension dimension; /* the first that does not fit, in the order above */
 	int64_t short_by;             /* what is missing, in the dimension's unit */
-	const char *port_label;       /* FIT_PORTS: the static port that is taken */
+	const struct port_ask *port;  /* FIT_PORTS: the one that is taken, or for which none is left */
 };
+/* The name under which a metric counts what does not fit, as the API has it. In the arena. */
+const char *fit_text(struct arena *a, const struct fit_result *f);
 
 /* Does ask fit on node, when `extra` is used besides what the state says (negative for what a plan frees) and
  * `extra_ports` are taken besides? grants, when not NULL, receives the chosen ports; dynamic ports are picked

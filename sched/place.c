@@ -297,9 +297,7 @@ static void count_exhausted(struct place *p, const struct node_entry *n, const s
 	m->nodes_exhausted++;
 	if (!str_empty(n->spec->node_class))
 		count_for(p->r.arena, &m->class_exhausted, n->spec->node_class);
-	const char *what = f->dimension != FIT_PORTS ? fit_dimension_names[f->dimension]
-	    : arena_printf(p->r.arena, "network: reserved port collision %s", f->port_label ? f->port_label : "");
-	count_for(p->r.arena, &m->dimension_exhausted, what);
+	count_for(p->r.arena, &m->dimension_exhausted, fit_text(p->r.arena, f));
 }
 
 static void consider(struct place *p, struct node_entry *n)
@@ -333,6 +331,10 @@ static void count_available(struct place *p)
 	const char *last = NULL;
 	int64_t n = 0;
 	p->metric->nodes_in_pool = 0;
+	/* A datacenter that was asked for by its name counts also when nothing is there. */
+	for (uint32_t i = 0; i < p->feasible.job->datacenters.n; i++)
+		if (!strchr(p->feasible.job->datacenters.v[i], '*'))
+			intmap_set(p->r.arena, &p->metric->nodes_available, p->feasible.job->datacenters.v[i], 0);
 	for (uint32_t i = 0; i <= s->cap_nodes; i++) {
 		const struct node_entry *node = i < s->cap_nodes ? s->nodes[i] : NULL;
 		if (i < s->cap_nodes && (!node || feasible_node(&p->feasible, node) != FILTER_NONE))

@@ -38,13 +38,12 @@ static void add_cause(struct diagnosis *d, struct cause c)
 	LIST_ADD(d->a, d->causes, d->n, d->cap) = c;
 }
 
-static const char *port_key(struct arena *a, const struct group_ask *ask, const char *label)
+static const char *port_key(struct arena *a, const struct port_ask *port)
 {
-	for (uint32_t i = 0; i < ask->n_ports; i++)
-		if (str_eq(ask->ports[i].label, label))
-			return ask->ports[i].value ? arena_printf(a, "port %u (%s) taken", ask->ports[i].value, label)
-			                           : arena_printf(a, "no dynamic port left for %s", label);
-	return "a port taken";
+	if (!port)
+		return "a port taken";
+	return port->value ? arena_printf(a, "port %u (%s) taken", port->value, port->label)
+	                   : arena_printf(a, "no dynamic port left for %s", port->label);
 }
 
 static void count_metric(struct arena *a, struct alloc_metric *m, const struct node_entry *n, const char *filter,
@@ -52,9 +51,7 @@ static void count_metric(struct arena *a, struct alloc_metric *m, const struct n
 {
 	struct intmap *by_text = filter ? &m->constraint_filtered : &m->dimension_exhausted;
 	struct intmap *by_class = filter ? &m->class_filtered : &m->class_exhausted;
-	const char *text = filter ? filter
-	    : fit->dimension != FIT_PORTS ? fit_dimension_names[fit->dimension]
-	    : arena_printf(a, "network: reserved port collision %s", fit->port_label ? fit->port_label : "");
+	const char *text = filter ? filter : fit_text(a, fit);
 	m->nodes_evaluated++;
 	m->nodes_filtered += filter != NULL;
 	m->nodes_exhausted += filter == NULL;
@@ -90,7 +87,7 @@ static void examine(struct diagnosis *d, struct place *p, const struct place_req
 	}
 	count_metric(d->a, m, n, NULL, &fit);
 	add_cause(d, (struct cause){.dimension = fit.dimension, .short_by = fit.short_by,
-	                 .key = fit.dimension == FIT_PORTS ? port_key(d->a, ask, fit.port_label) : NULL});
+	                 .key = fit.dimension == FIT_PORTS ? port_key(d->a, fit.port) : NULL});
 }
 
 static const char *unit_of(enum fit_dimension d)
