@@ -152,20 +152,6 @@ static int refused(int status, const char *body, size_t n, struct err *e)
 	    n ? body : "");
 }
 
-/* The value of a header line, in the arena; "" when absent. */
-static const char *header(struct cli *c, const struct buf *raw, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = raw->data; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : p)
-		if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
-			p += n + 1;
-			p += strspn(p, " ");
-			return arena_strndup(c->arena, p, strcspn(p, "\r\n"));
-		}
-	return "";
-}
-
 /* headers must outlive the request. */
 static struct fetch_request request(struct cli *c, const struct ask *q, const char *headers[3])
 {
@@ -188,11 +174,14 @@ static struct fetch_request request(struct cli *c, const struct ask *q, const ch
 /* What the answer comes to, its figures kept. */
 static int judge(struct cli *c, const struct ask *q, const struct fetch_answer *answer, struct err *e)
 {
+	char next_token[1024];
+
 	if (answer->err.code)
 		return transport_error(c, q, answer, e);
 	c->status = answer->status;
 	c->index = answer->index;
-	c->next_token = header(c, &answer->headers, "X-Nomad-NextToken");
+	fetch_header(&answer->headers, "X-Nomad-NextToken", next_token, sizeof(next_token));
+	c->next_token = arena_strdup(c->arena, next_token);
 	if (answer->status < 200 || answer->status > 299)
 		return refused(answer->status, answer->body.data, answer->body.len, e);
 	return 0;

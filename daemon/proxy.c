@@ -4,7 +4,6 @@
  */
 #include "daemon/proxy.h"
 
-#include <strings.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -24,23 +23,6 @@ static const char *const passed_on[] = {"X-Nomad-Token", "Authorization", "Conte
 /* Headers of the answer that our caller gets. */
 static const char *const passed_back[] = {"X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact",
     "X-Nomad-Nexttoken", "Content-Security-Policy", "X-Content-Type-Options", "X-Xss-Protection"};
-
-static bool find_header(const struct buf *lines, const char *name, char *out, size_t size)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = lines->data, *eol; p && *p; p = eol + 1) {
-		eol = strchr(p, '\n');
-		if (!eol)
-			return false;
-		if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
-			p += n + 1 + strspn(p + n + 1, " \t");
-			snprintf(out, size, "%.*s", (int)strcspn(p, "\r\n"), p);
-			return true;
-		}
-	}
-	return false;
-}
 
 static void on_close(void *arg)
 {
@@ -65,9 +47,9 @@ static void begin(struct proxy *p, int status, const struct buf *headers)
 	char text[512], type[256] = "";
 
 	for (size_t i = 0; i < ARRAY_LEN(passed_back); i++)
-		if (find_header(headers, passed_back[i], text, sizeof(text)))
+		if (fetch_header(headers, passed_back[i], text, sizeof(text)))
 			call_set_header(p->call, passed_back[i], text);
-	find_header(headers, "Content-Type", type, sizeof(type));
+	fetch_header(headers, "Content-Type", type, sizeof(type));
 	call_set_stream_header(p->call, status, *type ? arena_strdup(call_arena(p->call), type) : NULL);
 	p->streaming = true;
 }

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 
 static struct libcurl curl;
 
@@ -12,6 +13,7 @@ static const struct {
     {"curl_global_init", (void **)&curl.global_init},
     {"curl_easy_init", (void **)&curl.easy_init},
     {"curl_easy_cleanup", (void **)&curl.easy_cleanup},
+    {"curl_easy_reset", (void **)&curl.easy_reset},
     {"curl_easy_setopt", (void **)&curl.easy_setopt},
     {"curl_easy_getinfo", (void **)&curl.easy_getinfo},
     {"curl_easy_perform", (void **)&curl.easy_perform},
@@ -29,11 +31,11 @@ static const struct {
     {"curl_slist_free_all", (void **)&curl.slist_free_all},
 };
 
-const struct libcurl *libcurl_load(struct err *e)
+static const struct libcurl *load(struct err *e)
 {
-	static void *handle;
+	static bool loaded;
 
-	if (handle)
+	if (loaded)
 		return &curl;
 	void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
 
@@ -55,6 +57,17 @@ const struct libcurl *libcurl_load(struct err *e)
 		dlclose(library);
 		return NULL;
 	}
-	handle = library;
+	loaded = true;
 	return &curl;
+}
+
+const struct libcurl *libcurl_load(struct err *e)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	const struct libcurl *c = load(e);
+
+	pthread_mutex_unlock(&lock);
+	return c;
 }

@@ -14,6 +14,7 @@ struct libcurl {
 	CURLcode (*global_init)(long flags);
 	CURL *(*easy_init)(void);
 	void (*easy_cleanup)(CURL *);
+	void (*easy_reset)(CURL *);
 	CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
 	CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
 	CURLcode (*easy_perform)(CURL *);
@@ -31,7 +32,7 @@ struct libcurl {
 	void (*slist_free_all)(struct curl_slist *);
 };
 
-/* The functions, or NULL with a sentence that names the package to install. */
+/* The functions, or NULL with a sentence that names the package to install. From any thread. */
 const struct libcurl *libcurl_load(struct err *e);
 
 #endif
