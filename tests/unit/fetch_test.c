@@ -390,6 +390,19 @@ static void test_a_deadline_that_has_passed_ends_the_request(void **state UNUSED
 	teardown(&p);
 }
 
+static void test_an_answer_that_stands_still_is_given_up(void **state UNUSED)
+{
+	struct place p = setup(serve_badly, NULL);
+	struct shot s = {0};
+
+	shoot(&p, &s,
+	    (struct fetch_request){.url = responder_url(p.peer, "/silent"), .timeout = NEVER, .idle_timeout = SECOND});
+	loop_until(p.base, &s.done);
+	assert_int_equal(s.answer.err.code, -ETIMEDOUT);
+	forget(&s);
+	teardown(&p);
+}
+
 /* Answers the first request of the first connection, and closes after having read the second. */
 static void serve_once_kept(struct responder *r, int fd, int nth)
 {
@@ -645,6 +658,7 @@ int main(void)
 	    cmocka_unit_test(test_peers_that_break_their_word_give_an_error_that_names_the_url),
 	    cmocka_unit_test(test_what_was_never_sent_is_known_not_to_have_been),
 	    cmocka_unit_test(test_a_deadline_that_has_passed_ends_the_request),
+	    cmocka_unit_test(test_an_answer_that_stands_still_is_given_up),
 	    cmocka_unit_test(test_a_body_is_never_sent_twice_even_when_a_kept_connection_dies),
 	    cmocka_unit_test(test_a_request_may_be_cancelled_from_its_own_data),
 	    cmocka_unit_test(test_a_request_may_be_cancelled_from_the_data_of_another),
