@@ -15,9 +15,14 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 OPT_release := -O2 -g -fno-plt -D_FORTIFY_SOURCE=2
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_debug   := -O0 -g
+OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LD_release  := -Wl,--as-needed -Wl,-z,relro,-z,now -pie
 LD_asan     := -fsanitize=address,undefined
 LD_debug    :=
+LD_fuzz     := -fsanitize=fuzzer,address,undefined
+ifeq ($(VARIANT),fuzz)
+CC          := clang
+endif
 WERROR   ?=
 CFLAGS_  := -std=gnu11 -I. -D_GNU_SOURCE -DDROVER_VERSION='"$(VERSION)"' $(WARN) $(WERROR) -fstack-protector-strong \
 	-fPIE $(OPT_$(VARIANT)) $(CFLAGS)
@@ -34,7 +39,7 @@ LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a
 TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
-.PHONY: all help check demo unit sim bench fuzz format docs install uninstall clean deps
+.PHONY: all help check demo unit sim bench fuzz fuzzers format docs install uninstall clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/drover $(BUILD)/drover-keeper ## build both executables into build/
@@ -82,6 +87,12 @@ $(O)/bench-%: $(O)/tests/bench/%.o $(LIBS)
 
 bench: all $(patsubst tests/bench/%.c,$(O)/bench-%,$(sort $(wildcard tests/bench/*.c))) ## print the table of figures
 	@BUILD="$(BUILD)" O="$(O)" tests/bench/run
+
+$(O)/libtest.a: $(TESTLIB)
+	@rm -f $@ && ar rcs $@ $^
+$(O)/fuzz-%: $(O)/tests/fuzz/%_fuzz.o $(O)/libtest.a $(LIBS)
+	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+fuzzers: $(patsubst tests/fuzz/%_fuzz.c,$(O)/fuzz-%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 
 fuzz: ## libFuzzer on everything strangers can send: make fuzz SECONDS=60
 	@BUILD="$(BUILD)" scripts/fuzz $(SECONDS_)
