@@ -34,10 +34,6 @@ job "example-service" {
       mode     = "delay"
     }
 
-    ephemeral_disk {
-      size = 50 # MB
-    }
-
     task "server" {
       driver = "raw_exec"
 
