@@ -24,6 +24,9 @@
 #include "base/model.h"
 #include "base/uuid.h"
 
+#define MODEL_DEF "discovery/kvlog.def"
+#include "base/model_structs.h"
+
 #define KVLOG_FORMAT    1 /* a reader stops at a newer one */
 #define KVLOG_FEATURE   1 /* level of entries that this release writes and reads */
 /* Consul takes a transaction of 512 KiB of JSON, values in base64; the rest is for names and the head. */
