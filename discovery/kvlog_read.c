@@ -160,6 +160,8 @@ static int hand_over(void *arg, uint64_t index, const void *p, size_t n, struct 
 
 	if (r->dead)
 		return err_set(e, -ECANCELED, "reading has ended");
+	if (index && index <= r->index)
+		return 0; /* the snapshot held it */
 	if (index && index != r->index + 1)
 		return err_set(e, -EBADMSG, "entry %llu follows entry %llu", (unsigned long long)index, (unsigned long long)r->index);
 	rc = r->ops->on_entry(r->arg, index, p, n, e);

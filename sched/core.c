@@ -460,14 +460,12 @@ static void write_snapshot(void *arg, void (*put)(void *put_arg, const void *p, 
 	snapshot_write(((struct core *)arg)->state, put, put_arg);
 }
 
-#define SNAPSHOT_LOG_BYTES (64u << 20)
-
 int core_snapshot(struct core *c, struct err *e)
 {
-	if (c->committing)
+	if (c->committing && !c->journal->ops->defers_snapshots)
 		return err_set(e, -EBUSY, "a commit is running");
 	/* A snapshot stands for everything that was appended, so all of it has to be durable first. */
-	if (core_commit_begin(c)) {
+	if (!c->journal->ops->defers_snapshots && core_commit_begin(c)) {
 		int r = core_commit_run(c, e);
 		if (r)
 			return r;
@@ -482,12 +480,16 @@ int core_snapshot(struct core *c, struct err *e)
 
 int core_maybe_snapshot(struct core *c, struct err *e)
 {
-	uint64_t log = c->journal->ops->log_bytes(c->journal);
-	if (c->committing || log < MAX(SNAPSHOT_LOG_BYTES, c->snapshot_bytes) || log < c->snapshot_retry)
+	uint64_t log = c->journal->ops->log_bytes(c->journal), after = c->journal->ops->snapshot_after;
+	if (c->committing || log < MAX(after, c->snapshot_bytes) || log < c->snapshot_retry)
 		return 0;
 	int r = core_snapshot(c, e);
+	if (r == -EBUSY) {
+		err_clear(e);
+		return 0;
+	}
 	/* A disk that is too full for it is asked again when the log has grown some more. */
-	c->snapshot_retry = r ? log + SNAPSHOT_LOG_BYTES / 4 : 0;
+	c->snapshot_retry = r ? log + after / 4 : 0;
 	if (!r)
 		c->snapshot_bytes = log / 2;
 	return r;

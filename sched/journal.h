@@ -8,10 +8,14 @@
  *   append        takes an entry into the batch that gathers. It reserves room first, so that it can refuse
  *                 with -ENOSPC before anything changed; what was accepted will not fail for lack of room.
  *   commit_begin  closes the gathering batch; false when it is empty or a commit is still running.
- *   commit_run    writes and syncs that batch. The only function that may block, and the only one that may
- *                 be called from another thread. An error here (EIO) is final: the caller stops the process,
- *                 because after a failed sync nobody knows what the disk holds.
+ *   commit_run    writes and syncs that batch. The only function, with confirm, that may block and that may be called from
+ *                 another thread. An error here is final: -ESTALE and -ECANCELED: the journal is another server's now, or
+ *                 its end was asked for, and this one must forget what it believed; others (EIO): the caller stops the
+ *                 process, because after a failed sync nobody knows what the disk holds.
  *   commit_end    returns the index up to which everything is now durable.
+ *   confirm       for journals that can be lost to another server, else NULL: 0 when at some moment after the call began the
+ *                 journal was still ours, -ESTALE when it was not, another error when that cannot be told now. A commit_run
+ *                 that wrote something and succeeded has confirmed the same. Never while a commit runs.
  *
  * File format, version 1, all integers little-endian:
  *   folder   <data_dir>/server/journal/: lock, segment-<first index, 16 hex>.log, snapshot-<index, 16 hex>.snap
@@ -45,12 +49,17 @@ typedef int journal_entry_fn(void *arg, uint64_t index, const void *p, size_t n,
 
 struct journal_ops {
 	const char *name; /* "memory", "file", "consul" */
+	uint64_t snapshot_after; /* bytes of log that are worth a snapshot */
+	/* A snapshot may stand for entries that are not committed; it counts once they are, and is written by the commits that
+	 * follow. Otherwise everything is committed before a snapshot begins, and it is written when the function returns. */
+	bool defers_snapshots;
 	int (*replay)(struct journal *j, journal_entry_fn *fn, void *arg, struct err *e);
 	int (*append)(struct journal *j, uint64_t index, const void *p, size_t n, struct err *e);
 	bool (*commit_begin)(struct journal *j);
 	int (*commit_run)(struct journal *j, struct err *e);
 	uint64_t (*commit_end)(struct journal *j);
-	/* Replaces everything up to index by a snapshot. write is called on the caller's thread and hands every
+	int (*confirm)(struct journal *j, struct err *e);
+	/* Replaces everything up to index by a snapshot; -EBUSY while one is being written. write is called on the caller's thread and hands every
 	 * entry of the snapshot to put. */
 	int (*snapshot)(struct journal *j, uint64_t index,
 	    void (*write)(void *arg, void (*put)(void *put_arg, const void *p, size_t n), void *put_arg),

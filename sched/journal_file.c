@@ -437,6 +437,7 @@ static void file_close(struct journal *j)
 
 static const struct journal_ops file_ops = {
     .name = "file",
+    .snapshot_after = 64u << 20,
     .replay = file_replay,
     .append = file_append,
     .commit_begin = file_commit_begin,

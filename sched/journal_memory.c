@@ -117,6 +117,7 @@ static void memory_close(struct journal *j)
 
 static const struct journal_ops memory_ops = {
     .name = "memory",
+    .snapshot_after = 64u << 20,
     .replay = memory_replay,
     .append = memory_append,
     .commit_begin = memory_commit_begin,
