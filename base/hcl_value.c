@@ -452,7 +452,7 @@ void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v)
 		buf_puts(b, hcl_number_text(h, v));
 		return;
 	case HCL_STRING:
-		json_put_string(b, v->s, v->n);
+		json_put_string_html(b, v->s, v->n);
 		return;
 	default:
 		break;
@@ -462,7 +462,7 @@ void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v)
 		if (i)
 			buf_putc(b, ',');
 		if (v->kind == HCL_MAP) {
-			json_put_string(b, v->keys[i], strlen(v->keys[i]));
+			json_put_string_html(b, v->keys[i], strlen(v->keys[i]));
 			buf_putc(b, ':');
 		}
 		hcl_put_json(h, b, v->items[i]);

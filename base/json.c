@@ -4,11 +4,11 @@
 #include <math.h>
 
 /* What a byte needs: 0 nothing, 1 an escape, 2 a look at the UTF-8 sequence that it begins. */
-static uint8_t need(uint8_t c)
+static uint8_t need(uint8_t c, bool html)
 {
 	if (c >= 0x80)
 		return 2;
-	return c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&';
+	return c < 0x20 || c == '"' || c == '\\' || (html && (c == '<' || c == '>' || c == '&'));
 }
 
 /* Length of the valid UTF-8 sequence at s, 0 when there is none. */
@@ -52,14 +52,14 @@ static void put_escape(struct buf *b, uint8_t c)
 	}
 }
 
-void json_put_string(struct buf *b, const char *s, size_t n)
+static void put_string(struct buf *b, const char *s, size_t n, bool html)
 {
 	const uint8_t *p = (const uint8_t *)s;
 	size_t from = 0, i = 0;
 
 	buf_putc(b, '"');
 	while (i < n) {
-		uint8_t what = need(p[i]);
+		uint8_t what = need(p[i], html);
 		size_t len;
 
 		if (!what) {
@@ -87,6 +87,16 @@ void json_put_string(struct buf *b, const char *s, size_t n)
 	if (n > from)
 		buf_put(b, s + from, n - from);
 	buf_putc(b, '"');
+}
+
+void json_put_string(struct buf *b, const char *s, size_t n)
+{
+	put_string(b, s, n, false);
+}
+
+void json_put_string_html(struct buf *b, const char *s, size_t n)
+{
+	put_string(b, s, n, true);
 }
 
 void json_put_str(struct buf *b, const char *s)

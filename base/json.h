@@ -7,9 +7,10 @@
 
 #include "base/buf.h"
 
-/* One string literal, escaped as Go does (with \u003c, \u003e and \u0026); bytes that are not
- * UTF-8 become U+FFFD. s may be NULL when n is 0. */
+/* One string literal, escaped as Nomad's API does; bytes that are not UTF-8 become U+FFFD. s may be NULL when n is 0. */
 void json_put_string(struct buf *b, const char *s, size_t n);
+/* The same as Go's own encoder does it: with \u003c, \u003e and \u0026 for what HTML would take for its own. */
+void json_put_string_html(struct buf *b, const char *s, size_t n);
 void json_put_str(struct buf *b, const char *s); /* NULL is "" */
 void json_put_int(struct buf *b, int64_t v);
 void json_put_double(struct buf *b, double v); /* shortest text that reads back the same */

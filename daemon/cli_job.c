@@ -83,7 +83,7 @@ static void deployed_row(struct cli *c, struct table *t, const struct deployed_c
 	table_end_row(t);
 }
 
-static void show_deployed(struct cli *c, const struct objmap *groups)
+static void show_deployed(struct cli *c, const struct objmap *groups, FILE *out)
 {
 	struct table t = table_new(c->arena, "<none>");
 	struct deployed_columns has = {0};
@@ -100,10 +100,10 @@ static void show_deployed(struct cli *c, const struct objmap *groups)
 	                  has.canaries ? "|Canaries" : "", has.deadline ? "|Progress Deadline" : ""));
 	for (uint32_t i = 0; i < groups->n; i++)
 		deployed_row(c, &t, &has, groups->v[i].key, groups->v[i].value);
-	table_print(&t, stdout);
+	table_print(&t, out);
 }
 
-void show_deployment(struct cli *c, const struct deployment *d, bool with_job)
+void show_deployment(struct cli *c, const struct deployment *d, bool with_job, FILE *out)
 {
 	struct table t = table_new(c->arena, "<none>");
 
@@ -114,10 +114,10 @@ void show_deployment(struct cli *c, const struct deployment *d, bool with_job)
 	}
 	kv(&t, "Status", "%s", str_or(d->status, ""));
 	kv(&t, "Description", "%s", str_or(d->status_description, ""));
-	kv_print(&t, stdout);
+	kv_print(&t, out);
 	if (d->task_groups.n) {
-		print_title(c, "Deployed");
-		show_deployed(c, &d->task_groups);
+		fprintf(out, "\n%s\n", colored(c, "1", "Deployed"));
+		show_deployed(c, &d->task_groups, out);
 	}
 }
 

@@ -19,7 +19,7 @@ void show_jobs(struct cli *c, const struct objs *stubs, FILE *out);
 void show_deployments(struct cli *c, const struct objs *list);
 
 /* One deployment: its keys (with_job: the job and its version too), then its groups under the title "Deployed". */
-void show_deployment(struct cli *c, const struct deployment *d, bool with_job);
+void show_deployment(struct cli *c, const struct deployment *d, bool with_job, FILE *out);
 
 /* "2h8m59s from now", "12s ago": exact to the second, as launches and deadlines are shown. In the arena. */
 const char *show_until(struct cli *c, int64_t t, int64_t now);

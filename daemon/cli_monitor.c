@@ -176,22 +176,34 @@ static bool is_running(const struct deployment *d)
 	return !str_eq(d->status, "successful") && !str_eq(d->status, "failed") && !str_eq(d->status, "cancelled");
 }
 
-static int show_progress(struct cli *c, const struct deployment *d)
+/* The block of one look at it; on a terminal it takes the place of the one before, which had so many lines. */
+static int show_progress(struct cli *c, const struct deployment *d, int *lines)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct objs allocs = {0};
+	char *text = NULL;
+	size_t n;
+	FILE *out;
 
-	printf("    \n%s\n", local_time(c, clock_now()));
-	show_deployment(c, d, true);
-	if (arg_bool(c->args, "verbose")) {
-		if (cli_get_list(c, &type_alloc_stub, &allocs, &e, "/v1/deployment/allocations/%s", d->id) < 0)
-			return cli_fail("Error reading allocations of the deployment", &e);
-		if (allocs.n) {
-			print_title(c, "Allocations");
-			show_allocs(c, &allocs, true, stdout);
-		}
+	if (arg_bool(c->args, "verbose") &&
+	    cli_get_list(c, &type_alloc_stub, &allocs, &e, "/v1/deployment/allocations/%s", d->id) < 0)
+		return cli_fail("Error reading allocations of the deployment", &e);
+	out = open_memstream(&text, &n);
+	fprintf(out, "    \n%s\n", local_time(c, clock_now()));
+	show_deployment(c, d, true, out);
+	if (allocs.n) {
+		fprintf(out, "\n%s\n", colored(c, "1", "Allocations"));
+		show_allocs(c, &allocs, true, out);
 	}
+	fclose(out);
+	if (*lines && isatty(STDOUT_FILENO))
+		printf("\033[%dA\033[J", *lines);
+	*lines = 0;
+	for (size_t i = 0; i < n; i++)
+		*lines += text[i] == '\n';
+	fputs(text, stdout);
 	fflush(stdout);
+	free(text);
 	return 0;
 }
 
@@ -199,6 +211,7 @@ static int show_progress(struct cli *c, const struct deployment *d)
 static const char *follow_deployment(struct cli *c, const char *id)
 {
 	uint64_t index = 0;
+	int lines = 0;
 
 	printf("==> %s: Monitoring deployment \"%s\"\n", local_time(c, clock_now()), short_id(c, id));
 	for (int64_t seen = -1;;) {
@@ -210,7 +223,7 @@ static const char *follow_deployment(struct cli *c, const char *id)
 			cli_fail("Error reading deployment", &e);
 			return NULL;
 		}
-		if (d.modify_index != seen && show_progress(c, &d))
+		if (d.modify_index != seen && show_progress(c, &d, &lines))
 			return NULL;
 		if (!is_running(&d))
 			return d.status;

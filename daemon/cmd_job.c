@@ -311,6 +311,11 @@ static int run_allocs(struct cmd_args *a)
 	return 0;
 }
 
+static int64_t deployment_index(const void *item)
+{
+	return ((const struct deployment *)item)->create_index;
+}
+
 static int run_deployments(struct cmd_args *a)
 {
 	const struct job_stub *j;
@@ -339,12 +344,13 @@ static int run_deployments(struct cmd_args *a)
 		if (cli_get(&c, &type_deployment, &latest, &e, "%s", path) < 0)
 			return cli_fail("Error retrieving deployments", &e);
 		if (!str_empty(latest.id)) {
-			show_deployment(&c, &latest, true);
+			show_deployment(&c, &latest, true, stdout);
 			return 0;
 		}
 	} else if (cli_get_list(&c, &type_deployment, &list, &e, "%s%s", path, all) < 0) {
 		return cli_fail("Error retrieving deployments", &e);
 	}
+	show_newest_first(&list, deployment_index);
 	show_deployments(&c, &list);
 	return 0;
 }

@@ -2,69 +2,11 @@
 #include "daemon/cli_find.h"
 #include "daemon/cli_job.h"
 #include "daemon/cli_show.h"
+#include "daemon/job_report.h"
 
 #include "base/clock.h"
 
 enum { MAX_FAILED_GROUPS = 5 }; /* shown of a placement failure */
-
-/* All that is shown of one job, read before anything is printed. */
-struct report {
-	struct cli *c;
-	struct job job;
-	struct job_summary summary;
-	struct objs allocs, evals, children;  /* alloc_stub, eval, job_stub */
-	struct deployment deployment;         /* id "" when there is none */
-	struct why_answer why;
-	const char *path; /* escaped id */
-};
-
-static bool is_parent(const struct job *j)
-{
-	return j->periodic || (j->parameterized_job && !j->dispatched);
-}
-
-/* ---- reading ---- */
-
-/* The jobs that a periodic or parameterized job began. */
-static int read_children(struct report *r, struct err *e)
-{
-	const struct job *j = &r->job;
-	const char *prefix = arena_printf(r->c->arena, "%s%s", j->id, j->parameterized_job ? "/dispatch-" : "/periodic-");
-	struct objs found = {0};
-	int rc = cli_get_list(r->c, &type_job_stub, &found, e, "/v1/jobs?prefix=%s", cli_escape(r->c, prefix));
-
-	OBJS_EACH(&found, struct job_stub, child)
-		if (str_eq(child->parent_id, j->id))
-			objs_push(r->c->arena, &r->children, child);
-	return rc;
-}
-
-static int read_report(struct report *r, const char *id, struct err *e)
-{
-	const char *all = arg_bool(r->c->args, "all-allocs") ? "?all=true" : "";
-	const char *p = r->path = cli_escape(r->c, id);
-	int rc = cli_get(r->c, &type_job, &r->job, e, "/v1/job/%s", p);
-
-	if (rc < 0)
-		return err_wrap(e, "Error querying job");
-	if (arg_bool(r->c->args, "short"))
-		return 0;
-	if ((rc = cli_get(r->c, &type_job_summary, &r->summary, e, "/v1/job/%s/summary", p)) < 0)
-		return err_wrap(e, "Error querying job summary");
-	if (is_parent(&r->job)) {
-		rc = read_children(r, e);
-		return rc < 0 ? err_wrap(e, "Error querying job") : 0;
-	}
-	if ((rc = cli_get_list(r->c, &type_alloc_stub, &r->allocs, e, "/v1/job/%s/allocations%s", p, all)) < 0)
-		return err_wrap(e, "Error querying job allocations");
-	if ((rc = cli_get_list(r->c, &type_eval, &r->evals, e, "/v1/job/%s/evaluations", p)) < 0)
-		return err_wrap(e, "Error querying job evaluations");
-	if ((rc = cli_get(r->c, &type_deployment, &r->deployment, e, "/v1/job/%s/deployment", p)) < 0)
-		return err_wrap(e, "Error querying latest job deployment");
-	/* A server that does not know reasons still has everything else. */
-	cli_get(r->c, &type_why_answer, &r->why, NULL, "/v1/job/%s/why", p);
-	return 0;
-}
 
 /* ---- head ---- */
 
@@ -77,7 +19,7 @@ static const char *joined(struct cli *c, const struct strs *l)
 	return arena_strdup(c->arena, b.data ? b.data : "");
 }
 
-static void show_head(struct report *r)
+static void show_head(struct job_report *r)
 {
 	const struct job *j = &r->job;
 	struct table t = table_new(r->c->arena, "<none>");
@@ -104,7 +46,7 @@ static void show_head(struct report *r)
 
 /* ---- parents ---- */
 
-static void show_children(struct report *r)
+static void show_children(struct job_report *r)
 {
 	bool parameterized = !r->job.periodic;
 	const struct job_children *n = r->summary.children;
@@ -129,7 +71,7 @@ static void show_children(struct report *r)
 	table_print(&jobs, stdout);
 }
 
-static void show_parent(struct report *r)
+static void show_parent(struct job_report *r)
 {
 	const struct parameterized_job *p = r->job.parameterized_job;
 
@@ -147,7 +89,7 @@ static void show_parent(struct report *r)
 
 /* ---- jobs with allocations ---- */
 
-static void show_summary(struct report *r)
+static void show_summary(struct job_report *r)
 {
 	struct table t = table_new(r->c->arena, "<none>");
 	const struct objmap *groups = &r->summary.summary;
@@ -170,7 +112,7 @@ static void show_summary(struct report *r)
 	table_print(&t, stdout);
 }
 
-static void show_evals(struct report *r)
+static void show_evals(struct job_report *r)
 {
 	struct table t = table_new(r->c->arena, "<none>");
 
@@ -188,7 +130,7 @@ static void show_evals(struct report *r)
 }
 
 /* What the latest evaluation could not place, as long as one waits for room. */
-static void show_placement_failure(struct report *r)
+static void show_placement_failure(struct job_report *r)
 {
 	const struct eval *latest = NULL;
 	bool blocked = false;
@@ -212,7 +154,7 @@ static void show_placement_failure(struct report *r)
 		printf("\nPlacement failures truncated. To see remainder run:\ndrover eval status %s\n", latest->id);
 }
 
-static void show_waiting(struct report *r)
+static void show_waiting(struct job_report *r)
 {
 	struct table t = table_new(r->c->arena, "<none>");
 
@@ -232,7 +174,7 @@ static void show_waiting(struct report *r)
 }
 
 /* The follow-up evaluation of the group's latest allocation, when its time is to come; NULL otherwise. */
-static const struct eval *followup(struct report *r, const char *group, int64_t now)
+static const struct eval *followup(struct job_report *r, const char *group, int64_t now)
 {
 	const struct alloc_stub *latest = NULL;
 	struct eval *e = MODEL_NEW(r->c->arena, eval);
@@ -257,7 +199,7 @@ static const char *policy_text(struct cli *c, const struct reschedule_policy *p)
 	    duration_format(p->interval, interval), str_or(p->delay_function, ""), delay);
 }
 
-static void show_rescheduling(struct report *r)
+static void show_rescheduling(struct job_report *r)
 {
 	struct table t = table_new(r->c->arena, "<none>");
 	bool verbose = arg_bool(r->c->args, "verbose");
@@ -283,7 +225,7 @@ static void show_rescheduling(struct report *r)
 	table_print(&t, stdout);
 }
 
-static void show_work(struct report *r)
+static void show_work(struct job_report *r)
 {
 	show_summary(r);
 	if (arg_bool(r->c->args, "evals") || arg_bool(r->c->args, "verbose"))
@@ -293,7 +235,7 @@ static void show_work(struct report *r)
 	show_rescheduling(r);
 	if (!str_empty(r->deployment.id)) {
 		print_title(r->c, "Latest Deployment");
-		show_deployment(r->c, &r->deployment, false);
+		show_deployment(r->c, &r->deployment, false, stdout);
 	}
 	print_title(r->c, "Allocations");
 	show_allocs(r->c, &r->allocs, true, stdout);
@@ -304,18 +246,13 @@ static void show_work(struct report *r)
 static int list(struct cli *c)
 {
 	cleanup_err struct err e = ERR_INIT;
-	struct value *v = NULL;
 	struct objs jobs = {0};
 	int code;
 
-	if (cli_wants_format(c)) {
-		if (cli_get_value(c, &v, &e, "/v1/jobs") < 0)
-			return cli_fail("Error querying jobs", &e);
-		cli_format_value(c, v, &code);
-		return code;
-	}
 	if (cli_get_list(c, &type_job_stub, &jobs, &e, "/v1/jobs") < 0)
 		return cli_fail("Error querying jobs", &e);
+	if (job_reports_format(c, &jobs, &code))
+		return code;
 	if (jobs.n)
 		show_jobs(c, &jobs, stdout);
 	else
@@ -326,9 +263,10 @@ static int list(struct cli *c)
 static int run_status(struct cmd_args *a)
 {
 	cleanup_err struct err e = ERR_INIT;
-	struct report r = {0};
+	struct job_report r = {0};
 	const struct job_stub *j;
 	struct cli c;
+	int code;
 
 	if (cli_open(&c, a) < 0)
 		return 1;
@@ -337,15 +275,16 @@ static int run_status(struct cmd_args *a)
 	j = cli_find_job(&c, "Error querying job", a->pos[0]);
 	if (!j)
 		return 1;
-	r.c = &c;
-	if (read_report(&r, j->id, &e) < 0) {
+	if (job_reports_format(&c, &(struct objs){.v = (void *[]){(void *)j}, .n = 1}, &code))
+		return code;
+	if (job_report_read(&c, j->id, &r, &e) < 0) {
 		fprintf(stderr, "%s\n", err_str(&e));
 		return 1;
 	}
 	show_head(&r);
 	if (arg_bool(a, "short"))
 		return 0;
-	if (is_parent(&r.job))
+	if (job_is_parent(&r.job))
 		show_parent(&r);
 	else
 		show_work(&r);

@@ -143,6 +143,9 @@ static void test_strings_are_escaped_as_go_escapes_them(void **state)
 
 	(void)state;
 	json_put_string(&b, in, sizeof(in) - 1);
+	assert_string_equal(b.data, "\"<a&b>\\\"\\\\\\n\\t\\r\\u0001\x7f\xc3\xbc\\ufffd\\u2028\\ufffd\\ufffd\\ufffd\"");
+	buf_clear(&b);
+	json_put_string_html(&b, in, sizeof(in) - 1);
 	assert_string_equal(b.data,
 	    "\"\\u003ca\\u0026b\\u003e\\\"\\\\\\n\\t\\r\\u0001\x7f\xc3\xbc\\ufffd\\u2028\\ufffd\\ufffd\\ufffd\"");
 }
