@@ -443,7 +443,7 @@ bool cli_wants_format(const struct cli *c)
 	return arg_bool(c->args, "json") || arg_given(c->args, "t");
 }
 
-static int print_format(struct cli *c, const struct value *v)
+static int print_format(struct cli *c, const struct value *v, const struct type *of, bool items)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	cleanup_err struct err e = ERR_INIT;
@@ -455,18 +455,23 @@ static int print_format(struct cli *c, const struct value *v)
 	}
 	if (!text)
 		value_print_json(&b, v, 4, 0);
-	else if (gotmpl_run(text, v, c->arena, &b, &e) < 0)
+	else if (gotmpl_run(text, v, of, items, c->arena, &b, &e) < 0)
 		return cli_fail("Error formatting the data", &e);
 	puts(b.data ? b.data : "");
 	return 0;
 }
 
-bool cli_format_value(struct cli *c, const struct value *v, int *code)
+bool cli_format_list(struct cli *c, const struct type *of, const struct value *list, int *code)
 {
 	if (!cli_wants_format(c))
 		return false;
-	*code = print_format(c, v);
+	*code = print_format(c, list, of, true);
 	return true;
+}
+
+bool cli_format_value(struct cli *c, const struct value *v, int *code)
+{
+	return cli_format_list(c, NULL, v, code);
 }
 
 struct value *cli_value(struct cli *c, const struct type *t, const void *obj)
@@ -484,5 +489,8 @@ struct value *cli_value(struct cli *c, const struct type *t, const void *obj)
 
 bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code)
 {
-	return cli_wants_format(c) && cli_format_value(c, cli_value(c, t, obj), code);
+	if (!cli_wants_format(c))
+		return false;
+	*code = print_format(c, cli_value(c, t, obj), t, false);
+	return true;
 }

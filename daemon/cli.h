@@ -70,6 +70,8 @@ const char *cli_id_prefix(struct cli *c, const char *text);
 
 /* -json and -t of a value. False: neither was given. *code is the exit code. */
 bool cli_format_value(struct cli *c, const struct value *v, int *code);
+/* The same of a list, or a map, of objects. */
+bool cli_format_list(struct cli *c, const struct type *of, const struct value *list, int *code);
 /* The same of an object, printed by its table. */
 bool cli_format(struct cli *c, const struct type *t, const void *obj, int *code);
 bool cli_wants_format(const struct cli *c);

@@ -56,7 +56,7 @@ static int list_nodes(struct cli *c)
 
 		if (cli_get_value(c, &v, &e, "/v1/nodes%s", query) < 0)
 			return cli_fail("Error querying node status", &e);
-		cli_format_value(c, v, &code);
+		cli_format_list(c, &type_node_stub, v, &code);
 		return code;
 	}
 	if (cli_get_list(c, &type_node_stub, &stubs, &e, "/v1/nodes%s", query) < 0)
@@ -444,17 +444,12 @@ static int show_node(struct cli *c, const char *id)
 	const struct value *stats = NULL;
 	cleanup_err struct err e = ERR_INIT;
 	struct objs allocs = {0};
-	struct value *raw;
 	int code;
 
-	if (cli_wants_format(c)) {
-		if (cli_get_value(c, &raw, &e, "/v1/node/%s", id) < 0)
-			return cli_fail("Error querying node info", &e);
-		cli_format_value(c, raw, &code);
-		return code;
-	}
 	if (cli_get(c, &type_node, n, &e, "/v1/node/%s", id) < 0)
 		return cli_fail("Error querying node info", &e);
+	if (cli_format(c, &type_node, n, &code))
+		return code;
 	if (cli_get_list(c, &type_allocation, &allocs, &e, "/v1/node/%s/allocations", id) < 0)
 		return cli_fail("Error querying node allocations", &e);
 	if (arg_bool(a, "short")) {
