@@ -116,7 +116,7 @@ def test_garbage_on_the_port_is_cut_off(cluster):
 
 
 def test_a_client_that_sends_one_byte_a_second_is_cut_off_and_nobody_waits(cluster):
-    a = cluster.one(config='limits { header_timeout = "2s" }')
+    a = cluster.one(config='limits { http_header_timeout = "2s" }')
     s = socket.create_connection(("127.0.0.1", a.port), timeout=20)
     started = time.monotonic()
     closed = False
