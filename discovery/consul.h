@@ -90,8 +90,8 @@ struct consul_answer {
 	int64_t last_contact; /* of the answering server with the leader, ns */
 	const struct type *type; /* of object */
 	void *object;            /* in arena; NULL after an error, when absent, and for operations without answer type */
-	struct arena *arena;     /* STEAL it to keep the object */
-	const char *raw;         /* the body; valid during the callback, or until consul_answer_free */
+	struct arena *arena;     /* freed after the callback; STEAL it to keep the object */
+	const char *raw;         /* the body, ends with a NUL; valid during the callback, or until consul_answer_free */
 	size_t raw_len;
 };
 /* struct consul_services *s = CONSUL_OBJECT(answer, consul_services); asserts the type */
@@ -104,7 +104,7 @@ void *consul_object(const struct consul_answer *answer, const struct type *type)
  * at once, here or there (429); -EAGAIN Consul has no leader or cannot reach it (500, 503); -EIO another answer, or one that
  * cannot be read; -ETIMEDOUT, -ECONNREFUSED and others of fetch: no answer.
  */
-typedef void consul_done_fn(void *arg, const struct consul_answer *answer);
+typedef void consul_done_fn(void *arg, struct consul_answer *answer);
 
 /* Never NULL; done is called once, never from inside. Arguments are used up when this returns. At most 1024 at once. */
 struct consul_call *consul_call(
@@ -128,10 +128,10 @@ struct consul_txn_kv *consul_txn_add(struct arena *a, struct consul_txn_request 
 
 /*
  * Called with the first answer, then with each answer that differs from the one before. A failure is reported once, and
- * again when its sentence changes; the watch goes on by itself, and the first answer after a failure is reported even
- * when it differs in nothing. consul_unwatch may be called from inside.
+ * again when its code changes; the watch goes on by itself, and the first answer after a failure is reported even when it
+ * differs in nothing. consul_unwatch may be called from inside, and consul_free may not.
  */
-typedef void consul_report_fn(void *arg, const struct consul_answer *answer);
+typedef void consul_report_fn(void *arg, struct consul_answer *answer);
 
 struct consul_watch_config {
 	const struct consul_op *op; /* a read */
@@ -145,8 +145,8 @@ struct consul_watch_config {
 
 /*
  * The rules of blocking reads (developer.hashicorp.com/consul/api-docs/features/blocking): an index that goes back is
- * dropped, so that the next read answers at once; an index below 1 is taken as 1. Failures and 5xx are repeated after 0.5 s, doubling up to
- * 8 s, with a jitter of a quarter.
+ * dropped, so that the next read answers at once; an index below 1 is taken as 1. After a failure it reads again in 0.5 s, doubling
+ * up to 8 s, each a quarter less to a quarter more, and without an index, so that the first answer comes at once.
  */
 struct consul_watch *consul_watch(struct consul *c, const struct consul_watch_config *config);
 void consul_unwatch(struct consul_watch *w); /* NULL is fine */

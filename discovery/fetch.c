@@ -178,6 +178,11 @@ struct fetcher *fetcher_new(struct event_base *base)
 	return o;
 }
 
+struct event_base *fetcher_base(const struct fetcher *o)
+{
+	return o->base;
+}
+
 static int start_multi(struct fetcher *o, struct err *e)
 {
 	if (o->multi)

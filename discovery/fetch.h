@@ -59,6 +59,7 @@ struct fetch_answer {
 typedef void fetch_done_fn(void *arg, struct fetch_answer *answer);
 
 struct fetcher *fetcher_new(struct event_base *base);
+struct event_base *fetcher_base(const struct fetcher *f);
 void fetcher_free(struct fetcher *f); /* cancels what is under way; not from a callback */
 /* Never NULL: what cannot even start is reported through done with an error. */
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *r, fetch_done_fn *done, void *arg);

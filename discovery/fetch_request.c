@@ -209,6 +209,7 @@ static void set_connection(struct fetch *f, const struct fetch_request *r)
 	} options[] = {
 	    {CURLOPT_NOSIGNAL, 1},
 	    {CURLOPT_TCP_NODELAY, 1},
+	    {CURLOPT_PATH_AS_IS, 1},
 	    {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
 	    {CURLOPT_TIMEOUT_MS, millis(r->timeout, 10 * SECOND)},
 	    {CURLOPT_CONNECTTIMEOUT_MS, millis(r->connect_timeout, 3 * SECOND)},

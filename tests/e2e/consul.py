@@ -1,10 +1,15 @@
 """Real Consul for tests: servers (one or three) and client agents, each a process with a loopback address of its own, so
-that any number of tests can run theirs at the same time on the same ports. With acl=True the default policy is deny.
+that any number of tests can run theirs at the same time on the same ports. With acl=True the default policy is deny;
+with tls=True there is an HTTPS port too, which wants a certificate of its clients.
 
     c = Consul(folder, servers=3, clients=1, acl=True).start()
     c.leader().kill(); c.servers[0].put("/v1/kv/a", b"1"); token = c.new_token('key_prefix "" { policy = "read" }')
     c.close()
+
+As a program it serves the tests in C (tests/lib/consul_server.h): it says "ready", then answers each line of standard
+input with one line, until the input ends.
 """
+import argparse
 import json
 import os
 import random
@@ -12,13 +17,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HTTP, DNS, SERF, RPC = 18500, 18600, 18301, 18300
+HTTP, HTTPS, DNS, SERF, RPC = 18500, 18501, 18600, 18301, 18300
 DEADLINE = 60.0  # seconds; a generous bound for slow machines, never a measure
 
 
@@ -93,6 +100,10 @@ class ConsulAgent:
         return "%s:%d" % (self.ip, DNS)
 
     @property
+    def https(self):
+        return "%s:%d" % (self.ip, HTTPS)
+
+    @property
     def url(self):
         return "http://" + self.address
 
@@ -119,6 +130,10 @@ class ConsulAgent:
             c["bootstrap_expect"] = len(self.consul.servers)
         if self.consul.acl:
             c["acl"] = {"enabled": True, "default_policy": "deny", "enable_token_persistence": True}
+        if self.consul.tls:
+            c["ports"]["https"] = HTTPS
+            c.update(ca_file=self.consul.tls_file("ca"), cert_file=self.consul.tls_file("server"),
+                     key_file=self.consul.tls_file("server-key"), verify_incoming_https=True)
         merge(c, self.consul.config)
         with open(os.path.join(self.dir, "consul.json"), "w") as f:
             json.dump(c, f)
@@ -193,8 +208,8 @@ class ConsulAgent:
 class Consul:
     """A datacenter: servers, client agents that have joined them, and with ACLs the management token."""
 
-    def __init__(self, folder, servers=1, clients=0, acl=False, config=None, datacenter="dc1"):
-        self.dir, self.acl, self.config, self.datacenter = folder, acl, config or {}, datacenter
+    def __init__(self, folder, servers=1, clients=0, acl=False, tls=False, config=None, datacenter="dc1"):
+        self.dir, self.acl, self.tls, self.config, self.datacenter = folder, acl, tls, config or {}, datacenter
         self.token = ""
         self.servers = []
         for n in range(servers):
@@ -206,6 +221,8 @@ class Consul:
         return self.servers + self.clients
 
     def start(self):
+        if self.tls:
+            self.make_certificates()
         for a in self.agents:
             a.start()
         wait_for("Consul has a leader", self.leader)
@@ -214,6 +231,22 @@ class Consul:
         for a in self.agents:
             wait_for("consul %s is in the catalog" % a.name, a.ready)
         return self
+
+    def tls_file(self, name):
+        """ca, server, server-key, client, client-key."""
+        return os.path.join(self.dir, name + ".pem")
+
+    def make_certificates(self):
+        def tls(*args):
+            subprocess.run([executable(), "tls", *args], cwd=self.dir, check=True, stdout=subprocess.DEVNULL)
+        names = {"consul-agent-ca": "ca", "%s-server-consul-0" % self.datacenter: "server",
+                 "%s-client-consul-0" % self.datacenter: "client"}
+        tls("ca", "create")
+        tls("cert", "create", "-server", "-dc", self.datacenter)
+        tls("cert", "create", "-client", "-dc", self.datacenter)
+        for old, new in names.items():
+            for suffix in ("", "-key"):
+                os.rename(os.path.join(self.dir, old + suffix + ".pem"), self.tls_file(new + suffix))
 
     def start_acl(self):
         def bootstrap():
@@ -265,3 +298,54 @@ def merge(into, more):
             merge(into[key], value)
         else:
             into[key] = value
+
+
+def serve(c):
+    """Answers commands, one a line; N counts all agents, servers first."""
+    signals = {"kill": signal.SIGKILL, "leave": signal.SIGINT, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
+
+    def answer(word, rest):
+        if word in signals:
+            c.agents[int(rest)].kill(signals[word])
+        elif word == "start":
+            c.agents[int(rest)].start()
+        elif word in ("address", "https", "dns", "socket", "name"):
+            return getattr(c.agents[int(rest)], word)
+        elif word == "token":
+            return c.new_token(rest) if rest else c.token
+        elif word == "tls":
+            return c.tls_file(rest)
+        elif word == "leader":
+            return str(c.agents.index(wait_for("Consul has a leader", c.leader)))
+        elif word == "ready":
+            wait_for("Consul has a leader", c.leader)
+            for a in c.agents:
+                if a.alive():
+                    wait_for("consul %s is in the catalog" % a.name, a.ready)
+        else:
+            raise ValueError("no such command: " + word)
+        return "ok"
+    print("ready", flush=True)
+    for line in sys.stdin:
+        word, _, rest = line.strip().partition(" ")
+        print(answer(word, rest), flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--servers", type=int, default=1)
+    p.add_argument("--clients", type=int, default=0)
+    p.add_argument("--acl", action="store_true")
+    p.add_argument("--tls", action="store_true")
+    p.add_argument("--config", type=json.loads, default={})
+    a = p.parse_args()
+    with tempfile.TemporaryDirectory(prefix="drover-consul-") as folder:
+        c = Consul(folder, **vars(a))
+        try:
+            serve(c.start())
+        finally:
+            c.close()
+
+
+if __name__ == "__main__":
+    main()
