@@ -325,6 +325,13 @@ void *consul_object(const struct consul_answer *answer, const struct type *type)
 	return answer->object;
 }
 
+struct arena *consul_keep(const struct consul_answer *answer)
+{
+	struct consul_answer *a = (struct consul_answer *)answer; /* const is for what callbacks may change otherwise */
+
+	return STEAL(a->arena);
+}
+
 /* ---- calls from a thread ---- */
 
 struct consul_channel {

@@ -90,13 +90,15 @@ struct consul_answer {
 	int64_t last_contact; /* of the answering server with the leader, ns */
 	const struct type *type; /* of object */
 	void *object;            /* in arena; NULL after an error, when absent, and for operations without answer type */
-	struct arena *arena;     /* freed after the callback; STEAL it to keep the object */
+	struct arena *arena;     /* freed after the callback; see consul_keep */
 	const char *raw;         /* the body, ends with a NUL; valid during the callback, or until consul_answer_free */
 	size_t raw_len;
 };
 /* struct consul_services *s = CONSUL_OBJECT(answer, consul_services); asserts the type */
 #define CONSUL_OBJECT(answer, c) ((struct c *)consul_object(answer, &type_##c))
 void *consul_object(const struct consul_answer *answer, const struct type *type);
+/* Inside a callback: the arena of the object becomes the caller's, and the object stays. */
+struct arena *consul_keep(const struct consul_answer *answer);
 
 /*
  * Codes of errors: -EACCES no right or no such token (403); -ENOENT no such service, check, session (404, and some 500s);
@@ -104,7 +106,7 @@ void *consul_object(const struct consul_answer *answer, const struct type *type)
  * at once, here or there (429); -EAGAIN Consul has no leader or cannot reach it (500, 503); -EIO another answer, or one that
  * cannot be read; -ETIMEDOUT, -ECONNREFUSED and others of fetch: no answer.
  */
-typedef void consul_done_fn(void *arg, struct consul_answer *answer);
+typedef void consul_done_fn(void *arg, const struct consul_answer *answer);
 
 /* Never NULL; done is called once, never from inside. Arguments are used up when this returns. At most 1024 at once. */
 struct consul_call *consul_call(
@@ -131,7 +133,7 @@ struct consul_txn_kv *consul_txn_add(struct arena *a, struct consul_txn_request 
  * again when its code changes; the watch goes on by itself, and the first answer after a failure is reported even when it
  * differs in nothing. consul_unwatch may be called from inside, and consul_free may not.
  */
-typedef void consul_report_fn(void *arg, struct consul_answer *answer);
+typedef void consul_report_fn(void *arg, const struct consul_answer *answer);
 
 struct consul_watch_config {
 	const struct consul_op *op; /* a read */

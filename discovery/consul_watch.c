@@ -79,7 +79,7 @@ static bool take_answer(struct consul_watch *w, const struct consul_answer *a)
 	return news;
 }
 
-static void on_answer(void *arg, struct consul_answer *a)
+static void on_answer(void *arg, const struct consul_answer *a)
 {
 	struct consul_watch *w = arg;
 

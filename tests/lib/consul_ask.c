@@ -26,7 +26,7 @@ struct waiting {
 	struct consul_answer answer;
 };
 
-static void on_answer(void *arg, struct consul_answer *answer)
+static void on_answer(void *arg, const struct consul_answer *answer)
 {
 	struct waiting *w = arg;
 
@@ -34,8 +34,10 @@ static void on_answer(void *arg, struct consul_answer *answer)
 	w->done = 1;
 	w->answer = *answer;
 	w->answer.raw = memcpy(xcalloc(1, answer->raw_len + 1), answer->raw ? answer->raw : "", answer->raw_len);
-	answer->err = ERR_INIT;
-	answer->arena = NULL;
+	w->answer.err = ERR_INIT;
+	if (answer->err.code)
+		err_set(&w->answer.err, answer->err.code, "%s", err_str(&answer->err));
+	consul_keep(answer);
 }
 
 struct consul_answer asker_ask(struct asker *a, const struct consul_op *op, const struct consul_args *args)
