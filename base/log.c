@@ -103,58 +103,72 @@ static void put_json_member(struct buf *b, const char *key, const char *value)
 	json_put_string(b, value, strlen(value));
 }
 
-static void put_line(
-    struct buf *b, enum log_level level, const char *component, const char *fmt, va_list ap)
+static void put_json(struct buf *b, enum log_level level, const char *when, const char *component, const char *text)
 {
-	char when[TIME_STR];
+	static const char *const words[] = {"trace", "debug", "info", "warn", "error"};
 
-	stamp(when);
-	if (as_json) {
-		struct buf text = BUF_INIT;
+	put_json_member(b, "{\"@level\":", words[level]);
+	put_json_member(b, ",\"@message\":", text);
+	put_json_member(b, ",\"@module\":", component);
+	put_json_member(b, ",\"@timestamp\":", when);
+	buf_puts(b, "}\n");
+}
 
-		buf_vprintf(&text, fmt, ap);
-		put_json_member(b, "{\"@level\":", level_names[level]);
-		put_json_member(b, ",\"@message\":", text.data ? text.data : "");
-		put_json_member(b, ",\"@module\":", component);
-		put_json_member(b, ",\"@timestamp\":", when);
-		buf_putc(b, '}');
-		buf_free(&text);
-	} else {
-		size_t start;
+static void put_text(struct buf *b, enum log_level level, const char *when, const char *component, const char *text)
+{
+	size_t start;
 
-		/* The words are padded to one width: "[INFO] " and "[ERROR]". */
-		buf_printf(b, "%s [%s]%*s %s: ", when, level_names[level],
-		    5 - (int)strlen(level_names[level]), "", component);
-		start = b->len;
-		buf_vprintf(b, fmt, ap);
-		/* One event is one line, whatever a stranger put into it. */
-		for (size_t i = start; i < b->len; i++)
-			if (b->data[i] == '\n' || b->data[i] == '\r')
-				b->data[i] = ' ';
-	}
+	/* The words are padded to one width: "[INFO] " and "[ERROR]". */
+	buf_printf(b, "%s [%s]%*s %s: ", when, level_names[level], 5 - (int)strlen(level_names[level]), "", component);
+	start = b->len;
+	buf_puts(b, text);
+	/* One event is one line, whatever a stranger put into it. */
+	for (size_t i = start; i < b->len; i++)
+		if (b->data[i] == '\n' || b->data[i] == '\r')
+			b->data[i] = ' ';
 	buf_putc(b, '\n');
+}
+
+/* The line in one of its two forms, made when it is first wanted. */
+struct line {
+	enum log_level level;
+	const char *component;
+	char when[TIME_STR];
+	struct buf message, forms[2]; /* text, JSON */
+};
+
+static const struct buf *form(struct line *l, bool json)
+{
+	const char *message = l->message.data ? l->message.data : "";
+
+	if (!l->forms[json].len)
+		(json ? put_json : put_text)(&l->forms[json], l->level, l->when, l->component, message);
+	return &l->forms[json];
 }
 
 void log_line(enum log_level level, const char *component, const char *fmt, ...)
 {
-	struct buf b = BUF_INIT;
+	struct line l = {.level = level, .component = component};
 	int saved = errno;
 	va_list ap;
 
 	if (inside || !wanted(level))
 		return;
 	inside = true;
+	stamp(l.when);
 	va_start(ap, fmt);
-	put_line(&b, level, component, fmt, ap);
+	buf_vprintf(&l.message, fmt, ap);
 	va_end(ap);
 	if (level >= stderr_level)
-		(void)!file_write_all(STDERR_FILENO, b.data, b.len);
+		(void)!file_write_all(STDERR_FILENO, form(&l, as_json)->data, form(&l, as_json)->len);
 	pthread_mutex_lock(&lock);
 	for (struct log_sink *s = sinks; s; s = s->next)
 		if (level >= s->level)
-			s->fn(s->arg, level, b.data, b.len);
+			s->fn(s->arg, level, form(&l, s->json)->data, form(&l, s->json)->len);
 	pthread_mutex_unlock(&lock);
-	buf_free(&b);
+	buf_free(&l.message);
+	buf_free(&l.forms[0]);
+	buf_free(&l.forms[1]);
 	inside = false;
 	errno = saved;
 }

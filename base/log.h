@@ -30,6 +30,7 @@ typedef void log_sink_fn(void *arg, enum log_level level, const char *line, size
 struct log_sink {
 	struct log_sink *next;
 	enum log_level level;
+	bool json; /* lines as JSON objects, whatever the form of stderr */
 	log_sink_fn *fn;
 	void *arg;
 };

@@ -420,7 +420,7 @@ const struct route routes_agent[] = {
     {ROUTE_GET | ROUTE_PUT, "/v1/agent/servers", get_servers, put_servers, NULL, "the servers that the client knows; replace them"},
     {ROUTE_PUT, "/v1/agent/join", NULL, put_join, NULL, "join servers"},
     {ROUTE_PUT, "/v1/agent/force-leave", NULL, put_force_leave, NULL, "forget a member"},
-    {ROUTE_GET, "/v1/agent/monitor", monitor_get, NULL, NULL, "the log as it is written: log_level=, plain="},
+    {ROUTE_GET, "/v1/agent/monitor", monitor_get, NULL, NULL, "the log as it is written: log_level=, log_json=, node_id=, server_id=, plain="},
     {ROUTE_GET, "/v1/status/leader", get_leader, NULL, NULL, "address of the leader"},
     {ROUTE_GET, "/v1/status/peers", get_peers, NULL, NULL, "addresses of the servers"},
     {ROUTE_GET, "/v1/regions", get_regions, NULL, NULL, "known regions"},

@@ -59,7 +59,7 @@ bool client_has_alloc(struct call *c, const char *id, char **dir)
 }
 
 /* The same for requests about a node: no node_id means this one. */
-static bool is_this_node(struct call *c)
+bool client_is_this_node(struct call *c)
 {
 	struct daemon *d = call_daemon(c);
 	const char *id = call_query(c, "node_id");
@@ -328,7 +328,7 @@ static void get_alloc_gc(struct call *c)
 
 static void get_stats(struct call *c)
 {
-	if (!is_this_node(c))
+	if (!client_is_this_node(c))
 		return;
 	client_host_stats(call_daemon(c)->client, call_out(c));
 	call_json(c, 200);
@@ -336,7 +336,7 @@ static void get_stats(struct call *c)
 
 static void get_gc(struct call *c)
 {
-	if (!is_this_node(c))
+	if (!client_is_this_node(c))
 		return;
 	client_gc_all(call_daemon(c)->client);
 	call_none(c, 200);

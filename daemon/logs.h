@@ -13,6 +13,8 @@ void logs_get_stream(struct call *c); /* /v1/client/fs/stream/:id */
 /* In api_client.c: true when this agent's client has the allocation (dir is then owned by the caller); else the call
  * is answered or passed on. */
 bool client_has_alloc(struct call *c, const char *id, char **dir);
+/* The same of the node that the query names by node_id; none means this one. */
+bool client_is_this_node(struct call *c);
 int call_query_int(struct call *c, const char *name, int64_t *out);
 
 #endif

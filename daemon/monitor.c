@@ -11,6 +11,9 @@
 #include "base/log.h"
 #include "daemon/base64.h"
 #include "daemon/daemon.h"
+#include "daemon/logs.h"
+#include "daemon/proxy.h"
+#include "daemon/server.h"
 
 #define BOUND (256 * 1024)
 
@@ -107,6 +110,38 @@ static void on_close(void *arg)
 	free(m);
 }
 
+/* By name ("one.global"), id, or the word leader. */
+static bool is_this_server(const struct daemon *d, const char *id)
+{
+	const struct config *c = d->config;
+	cleanup_free char *name = xasprintf("%s.%s", c->name, c->region);
+	char uuid[UUID_STR];
+
+	return d->server && (str_eq(id, "leader") || str_eq(id, c->name) || str_eq(id, name) ||
+	                        str_eq(id, uuid_format(server_id(d->server), uuid)));
+}
+
+/* True when it is this agent's log that is wanted; else the call is passed on or answered. */
+static bool is_here(struct call *c)
+{
+	struct daemon *d = call_daemon(c);
+	const char *node = call_query(c, "node_id"), *server = call_query(c, "server_id");
+
+	if (!str_empty(node) && !str_empty(server)) {
+		call_error(c, 400, "Cannot target node and server simultaneously");
+		return false;
+	}
+	if (!str_empty(node))
+		return client_is_this_node(c);
+	if (str_empty(server) || is_this_server(d, server))
+		return true;
+	if (!d->server && !proxy_is_forwarded(c))
+		proxy_to_server(c);
+	else
+		call_error(c, 400, "unknown drover server %s", server);
+	return false;
+}
+
 void monitor_get(struct call *c)
 {
 	const char *word = call_query(c, "log_level");
@@ -114,13 +149,13 @@ void monitor_get(struct call *c)
 	const struct timeval second = {1, 0};
 	struct event_base *base = call_daemon(c)->base;
 	struct monitor *m;
-	bool plain;
+	bool plain, json;
 
 	if (!str_empty(word) && log_level_parse(word, &level) < 0) {
 		call_error(c, 400, "Unknown log level: %s", word);
 		return;
 	}
-	if (call_query_flag(c, "plain", false, &plain) < 0)
+	if (call_query_flag(c, "plain", false, &plain) < 0 || call_query_flag(c, "log_json", false, &json) < 0 || !is_here(c))
 		return;
 	m = xcalloc(1, sizeof(*m));
 	m->call = c;
@@ -130,7 +165,7 @@ void monitor_get(struct call *c)
 	m->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, m);
 	if (!m->send || !m->heartbeat || evtimer_add(m->heartbeat, &second) < 0)
 		die("out of memory");
-	m->sink = (struct log_sink){.level = level, .fn = on_line, .arg = m};
+	m->sink = (struct log_sink){.level = level, .json = json, .fn = on_line, .arg = m};
 	call_stream_begin(c, 200, plain ? "text/plain" : "application/json", on_close, m);
 	call_stream_on_drain(c, on_drain, m);
 	log_sink_add(&m->sink);

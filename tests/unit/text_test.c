@@ -327,6 +327,13 @@ static void test_a_sink_gets_each_event_as_one_line(void **state)
 	log_info("server", "nobody listens");
 	assert_non_null(strstr(b.data, "Z [INFO]  server: node n1 registered\n"));
 	assert_ptr_equal(strchr(b.data, '\n'), b.data + b.len - 1);
+	buf_clear(&b);
+	sink.json = true;
+	log_sink_add(&sink);
+	log_warn("server", "a \"word\"");
+	log_sink_remove(&sink);
+	assert_true(str_starts(b.data, "{\"@level\":\"warn\",\"@message\":\"a \\\"word\\\"\",\"@module\":\"server\",\"@timestamp\":\"20"));
+	assert_ptr_equal(strchr(b.data, '\n'), b.data + b.len - 1);
 	assert_int_equal(log_level_parse("warn", &level), 0);
 	assert_int_equal(level, LOG_WARN);
 	assert_int_equal(log_level_parse("loud", &level), -EINVAL);
