@@ -91,6 +91,16 @@ const char *cli_escape(struct cli *c, const char *s)
 	return arena_strdup(c->arena, b.data ? b.data : "");
 }
 
+const char *cli_query(struct cli *c, const struct query_flag *flags)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	for (const struct query_flag *f = flags; f->flag; f++)
+		if (arg_given(c->args, f->flag))
+			buf_printf(&b, "%c%s=%s", b.len ? '&' : '?', f->name, cli_escape(c, arg_str(c->args, f->flag, "")));
+	return arena_strdup(c->arena, b.data ? b.data : "");
+}
+
 /* ---- one request ---- */
 
 struct ask {
@@ -98,7 +108,7 @@ struct ask {
 	const char *url;
 };
 
-static const char *url_for(struct cli *c, const char *path)
+const char *cli_url(struct cli *c, const char *path)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	char sep;
@@ -120,7 +130,7 @@ static const char *url_of(struct cli *c, const char *fmt, va_list ap)
 	cleanup_buf struct buf b = BUF_INIT;
 
 	buf_vprintf(&b, fmt, ap);
-	return url_for(c, b.data);
+	return cli_url(c, b.data);
 }
 
 /* `Put "url"`: the method as Go's client words it. */
@@ -152,8 +162,8 @@ static int refused(int status, const char *body, size_t n, struct err *e)
 	    n ? body : "");
 }
 
-/* headers must outlive the request. */
-static struct fetch_request request(struct cli *c, const struct ask *q, const char *headers[3])
+/* headers: room for three; they must outlive the request. */
+static struct fetch_request request(struct cli *c, const struct ask *q, const char **headers)
 {
 	headers[0] = "Accept-Encoding: identity";
 	headers[1] = c->token ? arena_printf(c->arena, "X-Nomad-Token: %s", c->token) : NULL;
@@ -352,6 +362,31 @@ int cli_send(struct cli *c, const char *method, const struct type *in_type, cons
 	return send_text(c, &q, out_type, out, e);
 }
 
+int cli_raw(struct cli *c, struct cli_raw *raw, struct err *e)
+{
+	const struct ask q = {.method = raw->method, .url = raw->url, .body = raw->body};
+	const char **headers = arena_alloc(c->arena, (3 + raw->headers->n) * sizeof(*headers));
+	struct fetch_request r = request(c, &q, headers);
+	struct fetch_answer answer;
+	uint32_t n = 0;
+	int rc = 0;
+
+	while (headers[n])
+		n++;
+	memcpy(headers + n, raw->headers->v, raw->headers->n * sizeof(*headers));
+	fetch_now(&r, &answer);
+	if (answer.err.code) {
+		rc = transport_error(c, &q, &answer, e);
+	} else {
+		raw->status = answer.status;
+		raw->answer_head = arena_strdup(c->arena, answer.headers.data ? answer.headers.data : "");
+		raw->answer_len = answer.body.len;
+		raw->answer = arena_copy(c->arena, answer.body.data ? answer.body.data : "", answer.body.len);
+	}
+	fetch_answer_free(&answer);
+	return rc;
+}
+
 /* ---- streams ---- */
 
 struct streams {
@@ -399,7 +434,7 @@ int cli_streams(struct cli *c, struct cli_stream *s, size_t n, struct err *e)
 		struct fetch_request r;
 		const char *headers[3];
 
-		o[i] = (struct one_stream){.all = &all, .s = &s[i], .q = {.method = "GET", .url = url_for(c, s[i].path)}};
+		o[i] = (struct one_stream){.all = &all, .s = &s[i], .q = {.method = "GET", .url = cli_url(c, s[i].path)}};
 		r = request(c, &o[i].q, headers);
 		r.timeout = NEVER;
 		r.idle_timeout = s[i].beats ? 30 * SECOND : 0;

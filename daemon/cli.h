@@ -46,6 +46,17 @@ int cli_send(struct cli *c, const char *method, const struct type *in_type, cons
 /* The same with a body that is JSON text. */
 int cli_send_text(struct cli *c, const char *method, const char *body, const struct type *out_type, void *out,
     struct err *e, const char *path, ...) PRINTF(7, 8);
+/* A request as the caller words it; any status is an answer. Everything that comes is of the arena. */
+struct cli_raw {
+	const char *method, *url, *body; /* url: cli_url(); body: NULL = none */
+	const struct strs *headers;      /* "Name: value", besides the token's */
+	int status;
+	const char *answer_head, *answer;
+	size_t answer_len;
+};
+int cli_raw(struct cli *c, struct cli_raw *r, struct err *e);
+const char *cli_url(struct cli *c, const char *path); /* path: escaped, with query */
+
 /*
  * Answers that go on, several at once: fn gets each piece. Returns when all have ended, when one was refused or broke off,
  * or when fn gave something negative (e is then fn's to fill). A stream with beats, on which an agent sends something at
@@ -58,6 +69,12 @@ struct cli_stream {
 	bool beats;
 };
 int cli_streams(struct cli *c, struct cli_stream *s, size_t n, struct err *e);
+
+/* "?name=value&...": of the flags that were given, each under its name in the API; "" when none was. In the arena. */
+struct query_flag {
+	const char *flag, *name;
+};
+const char *cli_query(struct cli *c, const struct query_flag *flags); /* ended by flag NULL */
 
 /* For a path segment or a query value; in the arena. */
 const char *cli_escape(struct cli *c, const char *s);

@@ -30,6 +30,18 @@ void show_newest_first(struct objs *list, show_index_fn *index)
 		list->v[i] = r[i].item;
 }
 
+static int64_t value_index(const void *item)
+{
+	return (int64_t)show_number(item, "CreateIndex");
+}
+
+void show_values_newest_first(struct value *list)
+{
+	struct objs items = {.v = (void **)list->items, .n = list->kind == VAL_LIST ? list->n : 0};
+
+	show_newest_first(&items, value_index);
+}
+
 /* ---- allocations ---- */
 
 static int64_t stub_index(const void *item)
@@ -171,6 +183,12 @@ double show_number(const struct value *v, const char *path)
 {
 	v = show_at(v, path);
 	return !v ? 0 : v->kind == VAL_INT ? (double)v->i : v->kind == VAL_FLOAT ? v->f : 0;
+}
+
+bool show_flag(const struct value *v, const char *path)
+{
+	v = show_at(v, path);
+	return v && v->kind == VAL_BOOL && v->b;
 }
 
 const char *show_text(const struct value *v, const char *path)

@@ -10,6 +10,9 @@
 typedef int64_t show_index_fn(const void *item);
 void show_newest_first(struct objs *list, show_index_fn *index);
 
+/* The same of a list that has no table, by CreateIndex: as it prints with -json and -t. */
+void show_values_newest_first(struct value *list);
+
 /*
  * The table of allocations (struct alloc_stub), newest first; "No allocations placed" when there is none. -verbose shows
  * whole ids, times as times, and the evaluation and, with node_name, the name of the node.
@@ -33,9 +36,10 @@ void show_failures(const struct eval *e, const char *between, FILE *out);
 /* "true", "false", or "N/A - In Progress" for an evaluation that has not ended. */
 const char *show_has_failures(const struct eval *e);
 
-/* Numbers and texts in a tree, by a path of keys: "ResourceUsage.CpuStats.Percent". 0 and "" when absent. */
+/* Numbers and texts in a tree, by a path of keys: "ResourceUsage.CpuStats.Percent". 0, "" and false when absent. */
 double show_number(const struct value *v, const char *path);
 const char *show_text(const struct value *v, const char *path);
+bool show_flag(const struct value *v, const char *path);
 const struct value *show_at(const struct value *v, const char *path); /* NULL when absent */
 
 #endif

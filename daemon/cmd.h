@@ -71,8 +71,10 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(eval) \
 	X(server) \
 	X(operator) \
+	X(operator_api) \
 	X(system) \
 	X(agent) \
+	X(agent_info) \
 	X(docs)
 #define CMD_DECLARE(name) extern const struct cmd cmds_##name[];
 CMD_TABLES(CMD_DECLARE)

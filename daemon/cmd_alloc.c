@@ -1,6 +1,7 @@
 /* cmd_alloc: what is done to one allocation: stop, restart, signal. Looking at it is in cmd_alloc_status.c and _files.c. */
 #include "base/codec.h"
 #include "daemon/cli_alloc.h"
+#include "daemon/cli_monitor.h"
 
 /* {"TaskName": ..., "Signal": ...} */
 static const char *task_body(struct cli *c, const char *task, const char *signal, bool all_tasks)
@@ -44,6 +45,8 @@ static int run_stop(struct cmd_args *a)
 		return 1;
 	if (cli_send_text(&c, "PUT", "{}", &type_eval_answer, &answer, &e, "/v1/allocation/%s/stop%s", alloc->id, delay) < 0)
 		return cli_fail("Error stopping allocation", &e);
+	if (!arg_bool(a, "detach"))
+		return cli_monitor(&c, answer.eval_id);
 	puts(answer.eval_id);
 	return 0;
 }

@@ -1,88 +1,11 @@
 /*
  * cmd_alloc_files: `alloc logs` and `alloc fs`: output and files of an allocation, as far as wanted, and on as they grow.
- * Bytes go out as they come; a reader that has seen enough (`| head`) and an interrupt end the command with 0.
  */
 #include <errno.h>
-#include <signal.h>
 
 #include "base/clock.h"
 #include "daemon/cli_alloc.h"
-#include "daemon/frames.h"
-
-/* ---- writing ---- */
-
-struct sink {
-	int fd;
-	struct frames frames;
-	struct err *e;
-};
-
-static void on_interrupt(int sig)
-{
-	(void)sig;
-	_exit(0);
-}
-
-/* Everything is written when it arrives, so there is nothing to lose. */
-static void end_quietly(void)
-{
-	fflush(stdout);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, on_interrupt);
-	signal(SIGTERM, on_interrupt);
-}
-
-static void on_data(void *arg, const void *data, size_t n)
-{
-	const struct sink *s = arg;
-	const char *p = data;
-
-	while (n) {
-		ssize_t k = write(s->fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0 && errno == EPIPE)
-			_exit(0);
-		if (k < 0) {
-			fprintf(stderr, "Error writing the output: %s\n", strerror(errno));
-			_exit(1);
-		}
-		p += k;
-		n -= (size_t)k;
-	}
-}
-
-static void on_event(void *arg UNUSED, const char *event)
-{
-	fprintf(stderr, "[%s]\n", event);
-}
-
-static int on_piece(void *arg, const void *p, size_t n)
-{
-	struct sink *s = arg;
-
-	return frames_feed(&s->frames, p, n, s->e);
-}
-
-static int follow(struct cli *c, const char *const *paths, const int *fds, size_t n, bool beats)
-{
-	struct cli_stream streams[2];
-	struct sink sinks[2];
-	cleanup_err struct err e = ERR_INIT;
-	int rc;
-
-	end_quietly();
-	for (size_t i = 0; i < n; i++) {
-		sinks[i] = (struct sink){.fd = fds[i], .e = &e,
-		    .frames = {.on_data = on_data, .on_event = on_event, .arg = &sinks[i]}};
-		streams[i] = (struct cli_stream){.path = paths[i], .fn = on_piece, .arg = &sinks[i], .beats = beats};
-	}
-	rc = cli_streams(c, streams, n, &e);
-	for (size_t i = 0; i < n; i++)
-		frames_clear(&sinks[i].frames);
-	return rc < 0 ? cli_fail("Error reading file", &e) : 0;
-}
+#include "daemon/cli_follow.h"
 
 /* ---- where to begin ---- */
 
@@ -107,14 +30,21 @@ static int range_query(struct cli *c, const char **out)
 	return 0;
 }
 
+static int follow(struct cli *c, const struct cli_followed *f, size_t n)
+{
+	cleanup_err struct err e = ERR_INIT;
+
+	return cli_follow(c, f, n, &e) < 0 ? cli_fail("Error reading file", &e) : 0;
+}
+
 /* ---- logs ---- */
 
 static int run_logs(struct cmd_args *a)
 {
 	bool err = arg_bool(a, "stderr"), both = err && arg_bool(a, "stdout"), beats = arg_bool(a, "f");
-	static const int fds[] = {STDOUT_FILENO, STDERR_FILENO};
 	static const char *const types[] = {"stdout", "stderr"};
-	const char **rest, *task, *range, *paths[2];
+	const char **rest, *task, *range;
+	struct cli_followed f[2];
 	struct allocation *alloc;
 	size_t first = err && !both, n = both ? 2 : 1;
 	struct cli c;
@@ -127,12 +57,13 @@ static int run_logs(struct cmd_args *a)
 	if (!task && !(task = cli_alloc_only_task(alloc)))
 		return 1;
 	for (size_t i = 0; i < n; i++)
-		paths[i] = arena_printf(c.arena, "/v1/client/fs/logs/%s?task=%s&type=%s%s", alloc->id, cli_escape(&c, task),
-		    types[first + i], range);
-	/* One kind alone is what a script wants to read: it goes to standard output. */
-	if (!both || beats)
-		return follow(&c, paths, fds, n, beats);
-	return follow(&c, paths, fds, 1, false) || follow(&c, paths + 1, fds + 1, 1, false);
+		f[i] = (struct cli_followed){
+		    .path = arena_printf(c.arena, "/v1/client/fs/logs/%s?task=%s&type=%s%s", alloc->id, cli_escape(&c, task),
+		        types[first + i], range),
+		    .fd = i ? STDERR_FILENO : STDOUT_FILENO, /* one kind alone is what a script wants to read */
+		    .beats = beats,
+		};
+	return follow(&c, f, n);
 }
 
 /* ---- files ---- */
@@ -148,13 +79,6 @@ static const char *size_text(const struct cli *c, const struct value *file, char
 	return out;
 }
 
-static bool is_dir(const struct value *file)
-{
-	const struct value *v = show_at(file, "IsDir");
-
-	return v && v->kind == VAL_BOOL && v->b;
-}
-
 static void put_file(struct cli *c, struct table *t, const struct value *file, bool content_type)
 {
 	char size[SIZE_STR];
@@ -166,7 +90,7 @@ static void put_file(struct cli *c, struct table *t, const struct value *file, b
 	table_cell(t, "%s", local_time(c, at));
 	if (content_type)
 		table_cell(t, "%s", show_text(file, "ContentType"));
-	table_cell(t, "%s%s", show_text(file, "Name"), is_dir(file) ? "/" : "");
+	table_cell(t, "%s%s", show_text(file, "Name"), show_flag(file, "IsDir") ? "/" : "");
 	table_end_row(t);
 }
 
@@ -187,10 +111,10 @@ static int list_files(struct cli *c, const char *id, const char *path)
 
 static int run_fs(struct cmd_args *a)
 {
-	static const int fd = STDOUT_FILENO;
 	struct table t;
 	cleanup_err struct err e = ERR_INIT;
-	const char **rest, *path, *range, *stream;
+	const char **rest, *path, *range;
+	struct cli_followed f = {.fd = STDOUT_FILENO, .beats = arg_bool(a, "f")};
 	struct value *file = NULL;
 	struct allocation *alloc;
 	struct cli c;
@@ -211,10 +135,10 @@ static int run_fs(struct cmd_args *a)
 		table_print(&t, stdout);
 		return 0;
 	}
-	if (is_dir(file))
+	if (show_flag(file, "IsDir"))
 		return list_files(&c, alloc->id, path);
-	stream = arena_printf(c.arena, "/v1/client/fs/stream/%s?path=%s%s", alloc->id, path, range);
-	return follow(&c, &stream, &fd, 1, arg_bool(a, "f"));
+	f.path = arena_printf(c.arena, "/v1/client/fs/stream/%s?path=%s%s", alloc->id, path, range);
+	return follow(&c, &f, 1);
 }
 
 #define RANGE_FLAGS(what)                                                                                              \

@@ -413,6 +413,7 @@ static int print_all(struct cli *c)
 
 	if (cli_get_value(c, &list, &e, "/v1/allocations") < 0)
 		return cli_fail("Error querying allocations", &e);
+	show_values_newest_first(list);
 	cli_format_list(c, &type_alloc_stub, list, &code);
 	return code;
 }

@@ -1,5 +1,6 @@
 /* cmd_eval: evaluations: one, and the list. */
 #include "base/clock.h"
+#include "daemon/cli_monitor.h"
 #include "daemon/cli_show.h"
 
 static int64_t eval_index(const void *item)
@@ -92,6 +93,8 @@ static int run_status(struct cmd_args *a)
 		put_several(&c, &evals);
 		return 1;
 	}
+	if (arg_bool(a, "monitor"))
+		return cli_monitor(&c, ((const struct eval *)evals.v[0])->id);
 	eval = MODEL_NEW(c.arena, eval);
 	if (cli_get(&c, &type_eval, eval, &e, "/v1/evaluation/%s", ((const struct eval *)evals.v[0])->id) < 0)
 		return cli_fail("Error querying evaluation", &e);
@@ -101,6 +104,65 @@ static int run_status(struct cmd_args *a)
 	return 0;
 }
 
+/* ---- the list ---- */
+
+static int run_list(struct cmd_args *a)
+{
+	static const struct query_flag params[] = {{"filter", "filter"}, {"job", "job"}, {"status", "status"},
+	    {"page-token", "next_token"}, {"per-page", "per_page"}, {NULL, NULL}};
+	cleanup_err struct err e = ERR_INIT;
+	struct objs evals;
+	struct table t;
+	const char *query, *next;
+	struct value *raw;
+	struct cli c;
+	int code;
+
+	if (cli_open(&c, a) < 0)
+		return 1;
+	query = cli_query(&c, params);
+	if (cli_wants_format(&c)) {
+		if (cli_get_value(&c, &raw, &e, "/v1/evaluations%s", query) < 0)
+			return cli_fail("Error querying evaluations", &e);
+		show_values_newest_first(raw);
+		cli_format_list(&c, &type_eval, raw, &code);
+		return code;
+	}
+	if (cli_get_list(&c, &type_eval, &evals, &e, "/v1/evaluations%s", query) < 0)
+		return cli_fail("Error querying evaluations", &e);
+	next = c.next_token;
+	if (!evals.n) {
+		puts("No evals found");
+		return 0;
+	}
+	show_newest_first(&evals, eval_index);
+	t = table_new(c.arena, "<none>");
+	table_row(&t, "ID|Priority|Triggered By|Job ID|Namespace|Node ID|Status|Placement Failures");
+	OBJS_EACH(&evals, const struct eval, v) {
+		table_cell(&t, "%s", short_id(&c, v->id));
+		table_cell(&t, "%lld", (long long)v->priority);
+		table_cell(&t, "%s", v->triggered_by ? v->triggered_by : "");
+		table_cell(&t, "%s", v->job_id ? v->job_id : "");
+		table_cell(&t, "%s", v->namespace ? v->namespace : "");
+		table_cell(&t, "%s", short_id(&c, v->node_id));
+		table_cell(&t, "%s", v->status ? v->status : "");
+		table_cell(&t, "%s", show_has_failures(v));
+		table_end_row(&t);
+	}
+	table_print(&t, stdout);
+	print_next_page(&c, next);
+	return 0;
+}
+
+static const struct cmd_flag list_flags[] = {
+    {"job", CMD_STR, "<job>", "Those of this job."},
+    {"status", CMD_STR, "<status>", "Those with this status: pending, blocked, complete, failed or canceled."},
+    {"filter", CMD_STR, "<expression>", "Those for which this is true, such as 'TriggeredBy == \"job-register\"'."},
+    {"per-page", CMD_INT, "<n>", "At most so many."},
+    {"page-token", CMD_STR, "<token>", "Go on where the page before ended."},
+    {"verbose", CMD_BOOL, NULL, "Whole ids."},
+    {NULL, 0, NULL, NULL},
+};
 static const struct cmd_flag status_flags[] = {
     {"monitor", CMD_BOOL, NULL, "Follow the evaluation to its end."},
     {"verbose", CMD_BOOL, NULL, "Whole ids, times as times, and the evaluations around this one."},
@@ -119,6 +181,15 @@ const struct cmd cmds_eval[] = {
         .max_pos = -1,
         .bits = CMD_CLIENT | CMD_JSON,
         .run = run_status,
+    },
+    {
+        .words = "eval list",
+        .usage = "[options]",
+        .synopsis = "List evaluations",
+        .help = "Lists what made the scheduler look at which job, the newest first.\n",
+        .flags = list_flags,
+        .bits = CMD_CLIENT | CMD_JSON,
+        .run = run_list,
     },
     {.words = NULL},
 };

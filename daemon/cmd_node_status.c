@@ -27,24 +27,11 @@ static int count_running(struct cli *c, struct intmap *out)
 	return 0;
 }
 
-/* The query that the flags ask for. */
-static const char *list_query(struct cli *c)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-	static const struct {
-		const char *flag, *name;
-	} texts[] = {{"filter", "filter"}, {"page-token", "next_token"}, {"per-page", "per_page"}};
-
-	buf_puts(&b, arg_bool(c->args, "os") ? "?os=true" : "?os=false");
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (arg_given(c->args, texts[i].flag))
-			buf_printf(&b, "&%s=%s", texts[i].name, cli_escape(c, arg_str(c->args, texts[i].flag, "")));
-	return arena_strdup(c->arena, b.data);
-}
-
 static int list_nodes(struct cli *c)
 {
-	const char *query = list_query(c);
+	static const struct query_flag params[] = {{"os", "os"}, {"filter", "filter"}, {"page-token", "next_token"},
+	    {"per-page", "per_page"}, {NULL, NULL}};
+	const char *query = cli_query(c, params);
 	cleanup_err struct err e = ERR_INIT;
 	struct intmap running = {0};
 	bool allocs = arg_bool(c->args, "allocs");
@@ -56,6 +43,7 @@ static int list_nodes(struct cli *c)
 
 		if (cli_get_value(c, &v, &e, "/v1/nodes%s", query) < 0)
 			return cli_fail("Error querying node status", &e);
+		show_values_newest_first(v);
 		cli_format_list(c, &type_node_stub, v, &code);
 		return code;
 	}

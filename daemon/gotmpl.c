@@ -5,7 +5,9 @@
 
 #include "daemon/gotmpl_parse.h"
 
-enum { MAX_STEPS = 50000000, MAX_OUTPUT = 256 << 20, MAX_ARGUMENTS = 64, MAX_MEMORY = 512 << 20 };
+long gotmpl_max_steps = 50000000;
+
+enum { MAX_OUTPUT = 256 << 20, MAX_ARGUMENTS = 64, MAX_MEMORY = 512 << 20 };
 
 struct variable {
 	const char *name;
@@ -32,8 +34,8 @@ static int evaluate(struct run *r, const struct pipeline *p, struct tmpl_value *
 
 static int step(struct run *r, const char *at)
 {
-	if (++r->steps > MAX_STEPS)
-		return FAIL(r, at, "the template takes more than %d steps", MAX_STEPS);
+	if (++r->steps > gotmpl_max_steps)
+		return FAIL(r, at, "the template takes more than %ld steps", gotmpl_max_steps);
 	if (arena_size(r->a) - r->size > MAX_MEMORY)
 		return FAIL(r, at, "the template takes more than %d bytes of memory", MAX_MEMORY);
 	return r->out->full ? FAIL(r, at, "the output is larger than %d bytes", MAX_OUTPUT) : 0;

@@ -21,6 +21,8 @@
 #include "base/err.h"
 #include "base/model.h"
 
+extern long gotmpl_max_steps; /* fuzzing lowers it */
+
 /*
  * Prints text with v as the dot. of: the type of the object v, or, with items, of the objects in the list or map v; NULL
  * when v has none. -EINVAL: a sentence with line and column, what is wrong and what was expected; out then holds what was

@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int rc;
 
 	json_decref(j);
+	gotmpl_max_steps = 100000;
 	buf_init(&out, 1 << 20);
 	rc = gotmpl_run(text, v, typed ? &type_eval : NULL, false, a, &out, &e);
 	assert(rc == 0 || (rc == -EINVAL && str_starts(err_str(&e), "line ")));
