@@ -376,8 +376,20 @@ static void on_rest(struct rest *r)
 {
 	struct call *c = CONTAINER_OF(r, struct call, rest);
 
+	if (r->failure) {
+		c->status = 503;
+		c->content_type = "text/plain; charset=utf-8";
+		buf_clear(&c->out);
+		buf_puts(&c->out, r->failure);
+	}
 	c->state = CALL_ANSWERED;
 	httpd_reply(c);
+}
+
+/* Whether the asker is content with what was true a moment ago. A write answers for itself: its commit is all it needs. */
+static bool is_stale(const struct call *c)
+{
+	return c->method[0] != 'G' || call_query_bool(c, "stale");
 }
 
 static void answer(struct call *c, int status, const char *content_type)
@@ -392,10 +404,9 @@ static void answer(struct call *c, int status, const char *content_type)
 		if (c->method[0] != 'G')
 			server_kick(s);
 	}
-	if (s && !server_is_committed(s, c->rest_index)) {
+	if (s && c->rest_index && server_must_rest(s, c->rest_index, is_stale(c))) {
 		c->state = CALL_RESTING;
-		server_rest(s, &c->rest, c->rest_index, on_rest);
-		server_kick(s);
+		server_rest(s, &c->rest, c->rest_index, is_stale(c), on_rest);
 		return;
 	}
 	c->state = CALL_ANSWERED;

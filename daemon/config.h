@@ -43,7 +43,7 @@ struct config {
 		double gc_disk_usage_threshold, gc_inode_usage_threshold;
 	} client;
 	struct {
-		const char *address, *dns, *token, *token_file, *server_service_name, *client_service_name;
+		const char *address, *dns, *token, *token_file, *server_service_name, *client_service_name, *kv_prefix;
 		bool configured, auto_advertise, server_auto_join, client_auto_join;
 	} consul;
 	struct {

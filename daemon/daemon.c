@@ -163,6 +163,18 @@ static int start_http(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static int start_server(struct running *r, struct err *e)
+{
+	const struct server_config sc = {
+	    .config = r->d.config,
+	    .id = uuid_random(),
+	    .on_fatal = on_fatal,
+	    .arg = r,
+	};
+
+	return server_start(r->d.base, &sc, &r->d.server, e);
+}
+
 static int start_client(struct daemon *d, struct err *e)
 {
 	struct config *c = d->config;
@@ -240,7 +252,7 @@ static int start(struct running *r, struct err *e)
 	if (rc >= 0)
 		rc = start_http(d, e);
 	if (rc >= 0 && c->server.enabled) {
-		rc = server_start(d->base, c, on_fatal, r, &d->server, e);
+		rc = start_server(r, e);
 		if (rc < 0)
 			err_wrap(e, "server");
 	}

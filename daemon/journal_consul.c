@@ -160,6 +160,11 @@ static void consul_close(struct journal *base)
 	free(j);
 }
 
+static void consul_interrupt(struct journal *j)
+{
+	kvlog_writer_stop(of(j)->writer);
+}
+
 static const struct journal_ops ops = {
     .name = "consul",
     .snapshot_after = 8u << 20,
@@ -170,6 +175,7 @@ static const struct journal_ops ops = {
     .commit_run = consul_commit_run,
     .commit_end = consul_commit_end,
     .confirm = consul_confirm,
+    .interrupt = consul_interrupt,
     .snapshot = consul_snapshot,
     .log_bytes = consul_log_bytes,
     .close = consul_close,
@@ -184,9 +190,4 @@ struct journal *journal_consul_new(struct kvlog_writer *w, uint64_t index)
 	j->seq = kvlog_seq(w);
 	j->appended = j->committed = index;
 	return &j->j;
-}
-
-void journal_consul_stop(struct journal *base)
-{
-	kvlog_writer_stop(of(base)->writer);
 }

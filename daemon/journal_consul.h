@@ -10,7 +10,5 @@
 
 /* Takes over the writer. index: of the last entry in the log. */
 struct journal *journal_consul_new(struct kvlog_writer *w, uint64_t index);
-/* From the loop: a commit that runs ends soon, with -ECANCELED when its outcome is not known. */
-void journal_consul_stop(struct journal *j);
 
 #endif

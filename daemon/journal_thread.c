@@ -1,5 +1,5 @@
 /*
- * journal_thread: one thread, one slot. The loop sets `busy` and signals; the thread runs the commit and writes to an
+ * journal_thread: one thread, one slot. The loop sets `busy` and signals; the thread runs the job and writes to an
  * eventfd that the loop listens to.
  */
 #include "daemon/journal_thread.h"
@@ -20,7 +20,8 @@ struct journal_thread {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool busy, stop; /* under lock */
-	int rc;          /* of the last commit; read by the loop after the eventfd */
+	enum journal_job job;
+	int rc, commit_rc; /* of the last job and the last commit; read by the loop after the eventfd */
 	struct err err;
 	int fd;
 	struct event *event;
@@ -38,7 +39,10 @@ static void *run(void *arg)
 		if (!t->busy)
 			break;
 		pthread_mutex_unlock(&t->lock);
-		t->rc = core_commit_run(t->core, &t->err);
+		err_clear(&t->err);
+		t->rc = t->job == JOURNAL_COMMIT ? core_commit_run(t->core, &t->err) : core_confirm(t->core, &t->err);
+		if (t->job == JOURNAL_COMMIT)
+			t->commit_rc = t->rc;
 		pthread_mutex_lock(&t->lock);
 		t->busy = false;
 		if (write(t->fd, &one, sizeof(one)) != sizeof(one))
@@ -61,7 +65,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	assert(!t->busy);
 	rc = t->rc;
 	pthread_mutex_unlock(&t->lock);
-	t->done(t->arg, rc, &t->err);
+	t->done(t->arg, t->job, rc, &t->err);
 }
 
 int journal_thread_start(struct event_base *base, struct core *core, journal_thread_fn *done, void *arg,
@@ -104,11 +108,12 @@ int journal_thread_start(struct event_base *base, struct core *core, journal_thr
 	return 0;
 }
 
-void journal_thread_begin(struct journal_thread *t)
+void journal_thread_begin(struct journal_thread *t, enum journal_job job)
 {
 	pthread_mutex_lock(&t->lock);
 	assert(!t->busy);
 	t->busy = true;
+	t->job = job;
 	pthread_cond_signal(&t->wake);
 	pthread_mutex_unlock(&t->lock);
 }
@@ -127,7 +132,7 @@ int journal_thread_stop(struct journal_thread *t)
 	pthread_mutex_destroy(&t->lock);
 	pthread_cond_destroy(&t->wake);
 	err_clear(&t->err);
-	rc = t->rc;
+	rc = t->commit_rc;
 	free(t);
 	return rc;
 }

@@ -70,6 +70,10 @@ static void on_rest(struct rest *r)
 	void *arg = op->arg;
 
 	/* The op goes first: the callback may close the link. */
+	if (r->failure && !answer.err.code) {
+		err_set(&err, -EAGAIN, "%s", r->failure);
+		answer = (struct link_answer){.err = err};
+	}
 	op->err = ERR_INIT;
 	op_free(op);
 	done(arg, &answer);
@@ -81,7 +85,7 @@ static void finish(struct op *op)
 {
 	struct server *s = op->local->server;
 
-	server_rest(s, &op->rest, core_state(server_core(s))->index, on_rest);
+	server_rest(s, &op->rest, core_state(server_core(s))->index, true, on_rest);
 }
 
 static void say_hello(struct op *op, int64_t ttl, uint64_t index)

@@ -97,7 +97,11 @@ void replica_position(const struct replica *r, struct kvlog_position *out)
 
 const char *replica_trouble(const struct replica *r)
 {
-	return r->trouble ? r->trouble : r->session_trouble ? r->session_trouble : r->waits ? r->waits : "";
+	if (r->trouble)
+		return r->trouble;
+	if (r->session_trouble)
+		return r->session_trouble;
+	return r->waits && !r->lock.exists ? r->waits : "";
 }
 
 static void keep_lock(struct replica *r, const struct kvlog_lock *lock)
@@ -164,7 +168,7 @@ static void consider(struct replica *r)
 {
 	const char *session = leader_session_id(r->session);
 
-	if (r->state != REPLICA_FOLLOWING || r->claim || !*session || !r->may_stand)
+	if (r->state != REPLICA_FOLLOWING || r->claim || !*session || (!r->may_stand && !r->lock.exists))
 		return;
 	/* A claim whose answer was lost has succeeded. */
 	if (str_eq(r->lock.session, session)) {
@@ -319,11 +323,6 @@ void replica_rejoin(struct replica *r)
 	r->lock = (struct kvlog_lock){0};
 	move(r, REPLICA_READING);
 	start_reading(r);
-}
-
-void replica_report(struct replica *r, const char *status, const char *output)
-{
-	leader_session_report(r->session, status, output);
 }
 
 void replica_leave(struct replica *r, void (*done)(void *arg), void *arg)

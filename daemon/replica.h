@@ -46,11 +46,10 @@ struct replica_ops {
 struct replica *replica_new(struct event_base *base, struct consul *c, const struct replica_config *config,
     const struct replica_ops *ops, void *arg);
 void replica_free(struct replica *r); /* not from inside the callbacks */
-/* Whether it may stand for the lock: not before enough servers are there, for example. why is shown while it may not. */
+/* Whether it may begin a log where there is none: not before enough servers are there, for example; why is shown while it may not. For
+ * the lock of a log that exists it always stands. */
 void replica_stand(struct replica *r, bool may, const char *why);
 void replica_rejoin(struct replica *r);
-/* What the TTL check says: "passing", or "critical" when it is not fit to lead. */
-void replica_report(struct replica *r, const char *status, const char *output);
 /* Gives up lock and session for good; done is called when Consul knows, or does not answer within 2 s. */
 void replica_leave(struct replica *r, void (*done)(void *arg), void *arg);
 

@@ -1,9 +1,10 @@
 /*
- * server: one turn after the other: schedule a slice, begin a commit, and at its end let go of what rested on it.
+ * server: one turn after the other: schedule a slice, begin a job of the journal, and at its end let go of what rested on it.
  *
- *   kick -> turn: core_step() for at most SLICE, commit_begin() unless one is under way
+ *   kick -> turn: core_step() for at most SLICE, then a commit unless a job is under way; when there is nothing to commit
+ *           and an answer waits for it, a confirmation
  *        -> journal thread (at once with the memory journal)
- *        -> on_committed: commit_end(), answers in order of arrival, then those who watch; then the next turn
+ *        -> on_done: commit_end(), answers in order of arrival, then those who watch; then the next turn
  */
 #include "daemon/server.h"
 
@@ -15,26 +16,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "daemon/journal_thread.h"
+#include "daemon/server_internal.h"
 
-#define SLICE (2 * MILLI)
-
-struct server {
-	struct event_base *base;
-	struct journal *journal;
-	struct core *core;
-	struct watch *watch;
-	struct journal_thread *thread; /* NULL with the memory journal */
-	struct event *turn, *again, *timer;
-	struct link resting; /* struct rest, in order of arrival */
-	bool committing, fatal;
-	int64_t commit_began, timer_at;
-	struct server_stats stats;
-	void (*on_fatal)(void *);
-	void *on_fatal_arg;
-};
-
-static const struct timeval at_once = {0, 0};
+#define SLICE          (2 * MILLI)
+#define CONFIRM_AGAIN  (200 * MILLI)
+/* Of a shared journal: */
+#define STALL_AFTER    (2 * SECOND)  /* a job that takes longer: no new writes */
+#define CONFIRM_WITHIN (5 * SECOND)  /* answers fail that wait longer for a confirmation */
+#define COMMIT_WITHIN  (10 * SECOND) /* or for a commit */
 
 struct core *server_core(const struct server *s)
 {
@@ -48,7 +37,7 @@ struct watch *server_watch(const struct server *s)
 
 struct uuid server_id(const struct server *s)
 {
-	return core_state(s->core)->cluster_id;
+	return s->config.id;
 }
 
 void server_kick(struct server *s)
@@ -56,23 +45,67 @@ void server_kick(struct server *s)
 	event_active(s->turn, 0, 0);
 }
 
-bool server_is_committed(const struct server *s, uint64_t index)
+static void set_timer(struct event *timer, int64_t after)
 {
-	/* Nobody overtakes: what rests on a later index waits, and order is kept for those behind it. */
-	return index <= core_committed(s->core);
+	const struct timeval tv = {after / SECOND, after % SECOND / 1000};
+
+	evtimer_add(timer, &tv);
+}
+
+/* ---- a journal that does not answer ---- */
+
+static int64_t stalled_for(const struct server *s)
+{
+	if (s->role != ROLE_LEADS || !s->working || !core_is_shared(s->core))
+		return 0;
+	int64_t took = clock_monotonic() - s->work_began;
+
+	return took > STALL_AFTER ? took : 0;
+}
+
+static const char *consul_error(const struct server *s, struct consul_stats *stats)
+{
+	consul_stats(s->config.consul, stats);
+	return *stats->last_error ? stats->last_error : "no answer yet";
+}
+
+int server_check_write(const struct server *s, struct err *e)
+{
+	int64_t stalled = stalled_for(s);
+	struct consul_stats stats;
+
+	if (s->left)
+		return err_set(e, -EAGAIN, "this server is leaving; try again, another one takes over");
+	if (!stalled)
+		return 0;
+	return err_set(e, -EAGAIN, "nothing can be written: Consul, which keeps the journal, has not answered for %lld s (%s); "
+	    "running work is not touched; try again later", (long long)(stalled / SECOND), consul_error(s, &stats));
 }
 
 /* ---- what rests on a commit ---- */
 
-void server_rest(struct server *s, struct rest *r, uint64_t index, rest_fn *fn)
+bool server_must_rest(const struct server *s, uint64_t index, bool stale)
+{
+	if (s->role != ROLE_LEADS)
+		return s->role == ROLE_STEPS_DOWN;
+	/* Nobody overtakes: what rests on a later index waits, and order is kept for those behind it. */
+	return index > core_committed(s->core) || (!stale && core_is_shared(s->core));
+}
+
+void server_rest(struct server *s, struct rest *r, uint64_t index, bool stale, rest_fn *fn)
 {
 	assert(!r->link.next);
 	r->index = index;
+	r->round = !stale && core_is_shared(s->core) ? s->round + 1 : 0;
+	r->since = clock_monotonic();
 	r->fn = fn;
+	r->failure = NULL;
 	r->link.prev = s->resting.prev;
 	r->link.next = &s->resting;
 	s->resting.prev->next = &r->link;
 	s->resting.prev = &r->link;
+	if (core_is_shared(s->core) && !evtimer_pending(s->patience, NULL))
+		set_timer(s->patience, SECOND);
 	server_kick(s);
 }
 
@@ -85,18 +118,68 @@ void server_rest_cancel(struct rest *r)
 	r->link.prev = r->link.next = NULL;
 }
 
+static bool has_resting(const struct server *s)
+{
+	return s->resting.next != &s->resting;
+}
+
+static struct rest *first_resting(const struct server *s)
+{
+	return CONTAINER_OF(s->resting.next, struct rest, link);
+}
+
 static void release(struct server *s)
 {
 	uint64_t committed = core_committed(s->core);
 
-	while (s->resting.next != &s->resting) {
-		struct rest *r = CONTAINER_OF(s->resting.next, struct rest, link);
+	while (has_resting(s)) {
+		struct rest *r = first_resting(s);
 
-		if (r->index > committed)
+		if (r->index > committed || r->round > s->confirmed)
 			break;
 		server_rest_cancel(r);
 		r->fn(r);
 	}
+}
+
+static void fail_rest(struct rest *r, const char *failure)
+{
+	server_rest_cancel(r);
+	r->failure = failure;
+	r->fn(r);
+}
+
+void server_fail_rests(struct server *s, const char *failure)
+{
+	while (has_resting(s))
+		fail_rest(first_resting(s), failure);
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+	int64_t now = clock_monotonic();
+	struct consul_stats stats;
+
+	(void)fd;
+	(void)what;
+	while (has_resting(s) && core_is_shared(s->core)) {
+		struct rest *r = first_resting(s);
+		bool unwritten = r->index > core_committed(s->core);
+		cleanup_free char *text = NULL;
+
+		if (now - r->since < (unwritten ? COMMIT_WITHIN : CONFIRM_WITHIN))
+			break;
+		if (unwritten)
+			text = xasprintf("Consul has not said whether it has written this: it may take effect or not (%s)",
+			    consul_error(s, &stats));
+		else
+			text = xasprintf("Consul does not confirm that this server still leads (%s); ask with ?stale for what it knew last",
+			    consul_error(s, &stats));
+		fail_rest(r, text);
+	}
+	if (has_resting(s))
+		set_timer(s->patience, SECOND);
 }
 
 /* ---- the turn ---- */
@@ -104,7 +187,6 @@ static void release(struct server *s)
 static void arm_timer(struct server *s)
 {
 	int64_t at = core_next_deadline(s->core), left;
-	struct timeval tv;
 
 	if (at == s->timer_at)
 		return;
@@ -114,8 +196,13 @@ static void arm_timer(struct server *s)
 		return;
 	}
 	left = MIN(MAX(0, at - clock_now()), HOUR);
-	tv = (struct timeval){left / SECOND, left % SECOND / 1000 + 1};
-	evtimer_add(s->timer, &tv);
+	set_timer(s->timer, left + MILLI);
+}
+
+static void deliver(struct server *s)
+{
+	if (watch_has_woken(s->watch) && watch_deliver(s->watch, SLICE))
+		set_timer(s->again, 0);
 }
 
 static void after_commit(struct server *s)
@@ -123,78 +210,148 @@ static void after_commit(struct server *s)
 	cleanup_err struct err e = ERR_INIT;
 
 	release(s);
-	if (watch_has_woken(s->watch) && watch_deliver(s->watch, SLICE))
-		evtimer_add(s->again, &at_once);
+	deliver(s);
 	if (core_maybe_snapshot(s->core, &e) < 0)
 		log_error("server", "snapshot: %s", err_str(&e));
 }
 
-static void fail(struct server *s, const struct err *e)
+void server_fail(struct server *s, const char *why)
 {
+	if (s->fatal)
+		return;
 	s->fatal = true;
-	log_error("server", "the journal failed and what it holds is unknown: %s; stopping", err_str(e));
-	s->on_fatal(s->on_fatal_arg);
+	log_error("server", "%s; stopping", why);
+	s->config.on_fatal(s->config.arg);
 }
 
-static void on_committed(void *arg, int rc, const struct err *e)
+static void on_committed(struct server *s, int64_t took)
 {
-	struct server *s = arg;
-	int64_t took = clock_monotonic() - s->commit_began;
+	uint64_t before = core_committed(s->core);
 
-	s->committing = false;
-	if (rc < 0) {
-		fail(s, e);
-		return;
-	}
 	core_commit_end(s->core);
+	if (core_committed(s->core) > before)
+		s->confirmed = s->round;
 	s->stats.commits++;
 	s->stats.commit_ns += (uint64_t)took;
 	s->stats.commit_max_ns = MAX(s->stats.commit_max_ns, (uint64_t)took);
+}
+
+/* Whether the job did what it was for. */
+static bool settle_job(struct server *s, enum journal_job job, int rc, const struct err *e)
+{
+	if (rc == -ESTALE) {
+		server_step_down(s, err_str(e));
+		return false;
+	}
+	if (rc < 0 && job == JOURNAL_COMMIT) {
+		cleanup_free char *text =
+		    xasprintf("the journal failed and what it holds is unknown: %s", err_str(e));
+
+		server_fail(s, text);
+		return false;
+	}
+	free(STEAL(s->trouble));
+	if (rc < 0) {
+		s->trouble = xstrdup(err_str(e));
+		set_timer(s->again, CONFIRM_AGAIN);
+		return false;
+	}
+	return true;
+}
+
+static void on_done(void *arg, enum journal_job job, int rc, const struct err *e)
+{
+	struct server *s = arg;
+	int64_t took = clock_monotonic() - s->work_began;
+
+	s->working = false;
+	if (s->role == ROLE_STEPS_DOWN) {
+		server_kick(s);
+		return;
+	}
+	if (!settle_job(s, job, rc, e))
+		return;
+	if (job == JOURNAL_COMMIT) {
+		on_committed(s, took);
+	} else {
+		s->confirmed = s->round;
+		s->stats.confirms++;
+	}
 	after_commit(s);
 	server_kick(s);
 }
 
-static void commit(struct server *s)
+static void begin(struct server *s, enum journal_job job)
 {
 	cleanup_err struct err e = ERR_INIT;
 	int rc;
 
-	if (s->committing || s->fatal)
-		return;
-	if (!core_commit_begin(s->core)) {
-		if (s->resting.next != &s->resting || watch_has_woken(s->watch))
-			after_commit(s);
-		return;
-	}
-	s->committing = true;
-	s->commit_began = clock_monotonic();
+	s->working = true;
+	s->work_began = clock_monotonic();
+	s->round++;
 	if (s->thread) {
-		journal_thread_begin(s->thread);
+		journal_thread_begin(s->thread, job);
 		return;
 	}
 	rc = core_commit_run(s->core, &e);
-	on_committed(s, rc, &e);
+	on_done(s, job, rc, &e);
+}
+
+static void work(struct server *s)
+{
+	if (s->working || s->fatal)
+		return;
+	if (core_commit_begin(s->core))
+		begin(s, JOURNAL_COMMIT);
+	else if (has_resting(s) && first_resting(s)->round > s->confirmed)
+		begin(s, JOURNAL_CONFIRM);
+	else if (has_resting(s) || watch_has_woken(s->watch))
+		after_commit(s);
+}
+
+static void lead(struct server *s)
+{
+	int64_t now = clock_now(), start = clock_monotonic();
+	bool more = false;
+
+	if (!stalled_for(s) && !s->left) {
+		do
+			more = core_step(s->core, now);
+		while (more && clock_monotonic() - start < SLICE);
+	}
+	work(s);
+	/* By a timer, so that the loop looks at its sockets in between. */
+	if (more)
+		set_timer(s->again, 0);
+	arm_timer(s);
+}
+
+/* Everything that was begun is done: others may take over. */
+static void leave(struct server *s)
+{
+	if (replica_state(s->replica) != REPLICA_LEAVING)
+		replica_leave(s->replica, s->left, s->left_arg);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *s = arg;
-	int64_t now = clock_now(), start = clock_monotonic();
-	bool more;
 
 	(void)fd;
 	(void)what;
 	if (s->fatal)
 		return;
 	s->stats.turns++;
-	do
-		more = core_step(s->core, now);
-	while (more && clock_monotonic() - start < SLICE);
-	commit(s);
-	/* By a timer, so that the loop looks at its sockets in between. */
-	if (more)
-		evtimer_add(s->again, &at_once);
-	arm_timer(s);
+	if (s->role == ROLE_LEADS) {
+		lead(s);
+	} else if (s->role == ROLE_STEPS_DOWN) {
+		if (!s->working)
+			server_go_on_stepping_down(s);
+	} else {
+		deliver(s);
+	}
+	if (s->left && !s->working)
+		leave(s);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -204,6 +361,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->timer_at = NEVER;
+	if (s->role != ROLE_LEADS)
+		return;
+	if (stalled_for(s)) {
+		set_timer(s->timer, SECOND);
+		return;
+	}
 	core_tick(s->core, clock_now());
 	server_kick(s);
 }
@@ -219,9 +382,6 @@ static int open_journal(const struct config *c, struct journal **out, struct err
 		*out = journal_memory_new();
 		return 0;
 	}
-	if (!str_eq(c->server.journal, "file"))
-		return err_set(e, -ENOTSUP, "server { journal = \"%s\" }: this build has \"file\" and \"memory\"",
-		    c->server.journal);
 	server = path_join(c->data_dir, "server");
 	dir = path_join(server, "journal");
 	jc.dir = dir;
@@ -252,37 +412,76 @@ static void fill_core_config(const struct config *c, struct core_config *out)
 	};
 }
 
-int server_start(struct event_base *base, const struct config *c, void (*on_fatal)(void *), void *arg,
-    struct server **out, struct err *e)
+void server_watch_core(struct server *s)
+{
+	core_state(s->core)->watch = watch_on_change;
+	core_state(s->core)->watch_arg = s->watch;
+}
+
+int server_begin_leading(struct server *s, struct err *e)
+{
+	int rc = 0;
+
+	s->role = ROLE_LEADS;
+	s->timer_at = NEVER;
+	if (!str_eq(s->journal->ops->name, "memory"))
+		rc = journal_thread_start(s->base, s->core, on_done, s, &s->thread, e);
+	server_kick(s);
+	return rc;
+}
+
+void server_end_leading(struct server *s)
+{
+	if (s->thread)
+		journal_thread_stop(STEAL(s->thread));
+	core_close(STEAL(s->core));
+	s->journal->ops->close(STEAL(s->journal));
+	evtimer_del(s->timer);
+	s->timer_at = NEVER;
+	s->confirmed = s->round;
+}
+
+static int start_local(struct server *s, struct err *e)
+{
+	int rc = open_journal(s->config.config, &s->journal, e);
+
+	if (rc >= 0)
+		rc = core_open(&s->core_config, s->journal, clock_now(), &s->core, e);
+	if (rc >= 0)
+		rc = server_begin_leading(s, e);
+	if (rc >= 0)
+		server_watch_core(s);
+	return rc;
+}
+
+int server_start(struct event_base *base, const struct server_config *c, struct server **out, struct err *e)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
-	struct core_config cc;
-	int rc;
+	int rc = 0;
 
 	s->base = base;
-	s->on_fatal = on_fatal;
-	s->on_fatal_arg = arg;
+	s->config = *c;
+	s->config.check_id = s->check_id = c->check_id ? xstrdup(c->check_id) : NULL;
 	s->resting.prev = s->resting.next = &s->resting;
 	s->timer_at = NEVER;
 	s->watch = watch_new(base);
 	s->turn = event_new(base, -1, 0, on_turn, s);
 	s->again = evtimer_new(base, on_turn, s);
 	s->timer = evtimer_new(base, on_timer, s);
-	if (!s->turn || !s->again || !s->timer)
+	s->patience = evtimer_new(base, on_patience, s);
+	if (!s->turn || !s->again || !s->timer || !s->patience)
 		die("out of memory");
-	fill_core_config(c, &cc);
-	rc = open_journal(c, &s->journal, e);
-	if (rc >= 0)
-		rc = core_open(&cc, s->journal, clock_now(), &s->core, e);
-	if (rc >= 0 && !str_eq(s->journal->ops->name, "memory"))
-		rc = journal_thread_start(base, s->core, on_committed, s, &s->thread, e);
+	fill_core_config(c->config, &s->core_config);
+	if (!str_eq(c->config->server.journal, "consul"))
+		rc = start_local(s, e);
+	else if (c->consul)
+		server_start_replica(s);
+	else
+		rc = err_set(e, -EINVAL, "server { journal = \"consul\" } needs a consul {} block: where Consul is");
 	if (rc < 0) {
 		server_stop(s);
 		return rc;
 	}
-	core_state(s->core)->watch = watch_on_change;
-	core_state(s->core)->watch_arg = s->watch;
-	server_kick(s);
 	*out = s;
 	return 0;
 }
@@ -291,12 +490,18 @@ int server_start(struct event_base *base, const struct config *c, void (*on_fata
 static void finish_commits(struct server *s)
 {
 	cleanup_err struct err e = ERR_INIT;
+	int rc;
 
-	int rc = s->thread ? journal_thread_stop(STEAL(s->thread)) : 0;
-
-	if (s->fatal || !s->core || rc < 0)
+	if (s->journal && core_is_shared(s->core)) {
+		/* Consul may not answer for long; what is not there by now is not. */
+		s->journal->ops->interrupt(s->journal);
+		server_end_leading(s);
 		return;
-	if (s->committing)
+	}
+	rc = s->thread ? journal_thread_stop(STEAL(s->thread)) : 0;
+	if (s->fatal || !s->core || !s->journal || rc < 0)
+		return;
+	if (s->working)
 		core_commit_end(s->core);
 	while (core_commit_begin(s->core)) {
 		if (core_commit_run(s->core, &e) < 0) {
@@ -312,14 +517,17 @@ void server_stop(struct server *s)
 	if (!s)
 		return;
 	finish_commits(s);
-	if (s->core)
-		core_close(s->core);
+	replica_free(s->replica);
+	core_close(s->core);
 	if (s->journal)
 		s->journal->ops->close(s->journal);
 	event_free(s->turn);
 	event_free(s->again);
 	event_free(s->timer);
+	event_free(s->patience);
 	watch_free(s->watch);
+	free(s->trouble);
+	free(s->check_id);
 	free(s);
 }
 

@@ -54,6 +54,11 @@ struct watch_key watch_id(enum watch_kind kind, struct uuid id)
 	return (struct watch_key){.kind = kind, .a = id.hi, .b = id.lo};
 }
 
+struct watch_key watch_leader(void)
+{
+	return (struct watch_key){.kind = WATCH_LEADER};
+}
+
 static bool key_eq(struct watch_key a, struct watch_key b)
 {
 	return a.a == b.a && a.b == b.b && a.kind == b.kind;
@@ -180,6 +185,14 @@ void watch_remove(struct watch *w, struct waiter *waiter)
 	}
 }
 
+static void wake(struct watch *w, struct waiter *waiter)
+{
+	list_remove(&waiter->link);
+	heap_remove(&w->deadlines, &waiter->deadline);
+	w->n--;
+	list_add(&w->woken, &waiter->link);
+}
+
 void watch_wake(struct watch *w, struct watch_key key)
 {
 	struct link *head, *next;
@@ -191,13 +204,17 @@ void watch_wake(struct watch *w, struct watch_key key)
 		struct waiter *waiter = CONTAINER_OF(l, struct waiter, link);
 
 		next = l->next;
-		if (!key_eq(waiter->key, key))
-			continue;
-		list_remove(l);
-		heap_remove(&w->deadlines, &waiter->deadline);
-		w->n--;
-		list_add(&w->woken, l);
+		if (key_eq(waiter->key, key))
+			wake(w, waiter);
 	}
+}
+
+void watch_wake_all(struct watch *w)
+{
+	struct heap_item *first;
+
+	while ((first = heap_first(&w->deadlines)))
+		wake(w, CONTAINER_OF(first, struct waiter, deadline));
 }
 
 static void wake_job(struct watch *w, enum watch_kind kind, const char *ns, const char *id)

@@ -25,6 +25,7 @@ enum watch_kind {
 	WATCH_ALLOC,
 	WATCH_EVAL,
 	WATCH_DEPLOYMENT,
+	WATCH_LEADER,     /* who leads */
 };
 
 struct watch_key {
@@ -34,6 +35,7 @@ struct watch_key {
 struct watch_key watch_table(enum state_table table);
 struct watch_key watch_job(enum watch_kind kind, const char *ns, const char *id);
 struct watch_key watch_id(enum watch_kind kind, struct uuid id);
+struct watch_key watch_leader(void);
 
 struct waiter;
 typedef void waiter_fn(struct waiter *w, bool expired);
@@ -52,6 +54,8 @@ void watch_add(struct watch *w, struct waiter *waiter, struct watch_key key, int
 void watch_remove(struct watch *w, struct waiter *waiter); /* fine when it does not wait */
 /* Moves those who wait for the key to the woken; they run at the next watch_deliver(). */
 void watch_wake(struct watch *w, struct watch_key key);
+/* All of them: the state that they watched was replaced by another one. */
+void watch_wake_all(struct watch *w);
 /* The state's callback: wakes everything that an object's change concerns. arg is the watch. */
 void watch_on_change(void *arg, enum state_table table, const void *obj, bool deleted);
 bool watch_has_woken(const struct watch *w);

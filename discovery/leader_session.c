@@ -20,7 +20,6 @@ struct leader_session {
 	struct consul_call *reporting, *making, *ending;
 	struct consul_watch *watch; /* of the session that is ready */
 	char *id;                   /* NULL while there is none */
-	char *status, *output;
 	bool released, troubled;
 	void (*done)(void *arg);
 	void *done_arg;
@@ -69,8 +68,7 @@ static void report(struct leader_session *s)
 	struct consul_check_update *u = MODEL_NEW(a, consul_check_update);
 	const struct consul_args args = {.name = s->check_id, .object = u, .timeout = s->ttl};
 
-	MODEL_SET(consul_check_update, u, status, s->status);
-	MODEL_SET(consul_check_update, u, output, s->output);
+	MODEL_SET(consul_check_update, u, status, "passing");
 	s->reporting = consul_call(s->consul, &consul_check_update, &args, on_reported, s);
 }
 
@@ -84,17 +82,6 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 	/* One that hangs must not keep the next one from going out: the check would turn critical meanwhile. */
 	consul_cancel(STEAL(s->reporting));
 	report(s);
-}
-
-void leader_session_report(struct leader_session *s, const char *status, const char *output)
-{
-	if (str_eq(s->status, status) && str_eq(s->output, output))
-		return;
-	free(s->status);
-	free(s->output);
-	s->status = xstrdup(status);
-	s->output = xstrdup(output);
-	set_timer(s->beat, 0);
 }
 
 /* ---- the session ---- */
@@ -190,8 +177,6 @@ struct leader_session *leader_session_new(struct event_base *base, struct consul
 	s->ttl = config->ttl;
 	s->ops = ops;
 	s->arg = arg;
-	s->status = xstrdup("passing");
-	s->output = xstrdup("");
 	s->beat = evtimer_new(base, on_beat, s);
 	s->retry = evtimer_new(base, on_retry, s);
 	if (!s->beat || !s->retry)
@@ -212,8 +197,6 @@ void leader_session_free(struct leader_session *s)
 	event_free(s->beat);
 	event_free(s->retry);
 	free(s->id);
-	free(s->status);
-	free(s->output);
 	free(s->name);
 	free(s->check_id);
 	free(s);

@@ -32,8 +32,6 @@ struct leader_session *leader_session_new(struct event_base *base, struct consul
 /* Without a word to Consul: the session ends by its checks. Not from inside the callbacks. */
 void leader_session_free(struct leader_session *s);
 const char *leader_session_id(const struct leader_session *s); /* "" while there is none */
-/* What the check says of us from now on; text is for people. A server that is not fit to lead says so here. */
-void leader_session_report(struct leader_session *s, const char *status, const char *output);
 /* Ends the session in Consul, so that its lock is free at once, and makes no other. done may be NULL. */
 void leader_session_release(struct leader_session *s, void (*done)(void *arg), void *arg);
 

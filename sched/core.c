@@ -444,6 +444,16 @@ int core_commit_run(struct core *c, struct err *e)
 	return c->journal->ops->commit_run(c->journal, e);
 }
 
+bool core_is_shared(const struct core *c)
+{
+	return c->journal && c->journal->ops->confirm;
+}
+
+int core_confirm(struct core *c, struct err *e)
+{
+	return c->journal->ops->confirm(c->journal, e);
+}
+
 void core_commit_end(struct core *c)
 {
 	c->committed = c->journal->ops->commit_end(c->journal);

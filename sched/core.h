@@ -64,6 +64,10 @@ int64_t core_next_deadline(const struct core *core); /* NEVER when nothing is ti
 bool core_commit_begin(struct core *core);
 int core_commit_run(struct core *core, struct err *e); /* any thread */
 void core_commit_end(struct core *core);
+/* For a journal that another server can take over (core_is_shared): 0 when it was ours at some moment after the call began, -ESTALE when
+ * it was not. Any thread, not while a commit runs. */
+int core_confirm(struct core *core, struct err *e);
+bool core_is_shared(const struct core *core);
 uint64_t core_committed(const struct core *core);
 /* Writes a snapshot when the log has grown enough; cheap when it has not. */
 int core_maybe_snapshot(struct core *core, struct err *e);

@@ -59,6 +59,9 @@ struct journal_ops {
 	int (*commit_run)(struct journal *j, struct err *e);
 	uint64_t (*commit_end)(struct journal *j);
 	int (*confirm)(struct journal *j, struct err *e);
+	/* From the owner's thread: what runs on another one ends soon, with -ECANCELED when it cannot be told what became of it. NULL:
+	 * nothing can take long. */
+	void (*interrupt)(struct journal *j);
 	/* Replaces everything up to index by a snapshot; -EBUSY while one is being written. write is called on the caller's thread and hands every
 	 * entry of the snapshot to put. */
 	int (*snapshot)(struct journal *j, uint64_t index,
