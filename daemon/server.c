@@ -376,7 +376,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static int open_journal(const struct config *c, struct journal **out, struct err *e)
 {
 	cleanup_free char *server = NULL, *dir = NULL;
-	struct journal_file_config jc = {.sync = true};
+	struct journal_file_config jc = {.sync = true, .segment_size = (uint64_t)c->server.journal_segment_size};
 
 	if (str_eq(c->server.journal, "memory")) {
 		*out = journal_memory_new();

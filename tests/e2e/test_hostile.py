@@ -7,18 +7,21 @@ from harness import check, eventually, shell_job
 
 
 def raw(agent, data, timeout=20):
-    """Sends bytes and returns what comes back until the server closes or the time is up."""
+    """Sends bytes, as many as are taken, and returns what comes back until the server closes or the time is up."""
     with socket.create_connection(("127.0.0.1", agent.port), timeout=timeout) as s:
-        s.sendall(data)
-        s.shutdown(socket.SHUT_WR)
         out = b""
+        try:
+            s.sendall(data)
+            s.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # cut off while it was sent
         try:
             while True:
                 piece = s.recv(65536)
                 if not piece:
                     return out
                 out += piece
-        except (socket.timeout, ConnectionResetError):
+        except OSError:
             return out
 
 
@@ -101,7 +104,9 @@ def test_huge_strings_and_deep_job_files_are_refused(cluster):
     check("deep.nomad:4" in out + err and "cuont" in out + err, out + err)
     big = a.put("/v1/jobs", b'{"Job": {"ID": "' + b"x" * 10_000_000 + b'"}}')
     check(400 <= big.status <= 500, str(big.status))
-    check(a.put("/v1/jobs", b" " * 80_000_000).status in (400, 413, 500), "an endless body")
+    # A body beyond the limit is refused by its announced length: 413, or the connection ends before that is read.
+    out = raw(a, b"PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 80000000\r\n\r\n" + b" " * 80_000_000)
+    check(not out or b" 413 " in out.split(b"\r\n")[0], str(out[:200]))
     still_works(a)
 
 
