@@ -1,16 +1,11 @@
-/* constraint: targets, operators, and the bounded matching of patterns. */
-#define PCRE2_CODE_UNIT_WIDTH 8
+/* constraint: targets and operators. */
 #include "sched/constraint.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <pcre2.h>
 
+#include "base/pattern.h"
 #include "sched/version.h"
-
-#define MATCH_LIMIT  100000 /* steps of one match */
-#define PATTERN_MAX  4096
-#define HEAP_LIMIT_K 1024
 
 static const struct {
 	const char *word;
@@ -93,39 +88,6 @@ bool constraint_is_unique(const char *target)
 	                     str_starts(target, "${meta.unique."));
 }
 
-static pcre2_code *compile(const char *pattern, struct err *e)
-{
-	int code;
-	PCRE2_SIZE at;
-	pcre2_code *re = NULL;
-	if (strlen(pattern) > PATTERN_MAX) {
-		err_set(e, -EINVAL, "the pattern is longer than %d characters", PATTERN_MAX);
-		return NULL;
-	}
-	re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
-	if (!re) {
-		char text[160];
-		pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof(text));
-		err_set(e, -EINVAL, "error parsing regexp: %s at character %zu: `%.200s`", text, (size_t)at, pattern);
-	}
-	return re;
-}
-
-static bool matches(const pcre2_code *re, const char *subject)
-{
-	pcre2_match_context *context = pcre2_match_context_create(NULL);
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	if (!context || !data)
-		die("out of memory");
-	pcre2_set_match_limit(context, MATCH_LIMIT);
-	pcre2_set_depth_limit(context, MATCH_LIMIT / 10);
-	pcre2_set_heap_limit(context, HEAP_LIMIT_K);
-	int r = pcre2_match(re, (PCRE2_SPTR)subject, strlen(subject), 0, 0, data, context);
-	pcre2_match_data_free(data);
-	pcre2_match_context_free(context);
-	return r >= 0;
-}
-
 int constraint_test_init(
     struct constraint_test *t, const char *ltarget, const char *operand, const char *rtarget, struct err *e)
 {
@@ -136,7 +98,7 @@ int constraint_test_init(
 		return err_set(e, -EINVAL, "Unknown constraint type \"%.64s\"", operand);
 	v.op = (enum constraint_op)op;
 	if (v.op == CONSTRAINT_REGEXP && literal) {
-		v.regex = compile(v.rtarget, e);
+		v.regex = pattern_new(v.rtarget, e);
 		if (!v.regex)
 			return err_wrap(e, "Regular expression failed to compile");
 	}
@@ -150,7 +112,7 @@ int constraint_test_init(
 
 void constraint_test_release(struct constraint_test *t)
 {
-	pcre2_code_free(t->regex);
+	pattern_free(t->regex);
 	t->regex = NULL;
 }
 
@@ -222,10 +184,10 @@ static bool version_holds(const char *l, const char *r, bool semver)
 static bool regexp_holds(const struct constraint_test *t, const char *l, const char *r)
 {
 	if (t->regex)
-		return matches(t->regex, l);
-	pcre2_code *re = compile(r, NULL);
-	bool yes = re && matches(re, l);
-	pcre2_code_free(re);
+		return pattern_matches(t->regex, l);
+	struct pattern *p = pattern_new(r, NULL);
+	bool yes = p && pattern_matches(p, l);
+	pattern_free(p);
 	return yes;
 }
 

@@ -15,6 +15,8 @@ const char *constraint_resolve(const struct node *n, const char *target);
 /* Whether the target may differ between nodes of one computed class. */
 bool constraint_is_unique(const char *target);
 
+struct pattern; /* base/pattern.h */
+
 enum constraint_op {
 	CONSTRAINT_EQ,
 	CONSTRAINT_NE,
@@ -37,7 +39,7 @@ int constraint_op(const char *operand); /* enum constraint_op, or -1; "" is "=" 
 struct constraint_test {
 	const char *ltarget, *rtarget;
 	enum constraint_op op;
-	void *regex; /* compiled, of CONSTRAINT_REGEXP with a literal pattern */
+	struct pattern *regex; /* of CONSTRAINT_REGEXP with a literal pattern */
 };
 
 /* Points into the strings given. -EINVAL with a sentence for an operator, pattern or version list that is none. */
