@@ -1,6 +1,8 @@
 /* api: ids, prefixes, paging and common items of the API handlers. Holds no state. */
 #include "daemon/api.h"
 
+#include "daemon/filter.h"
+
 #include "sched/admit.h"
 #include "sched/uuid_table.h"
 
@@ -186,16 +188,16 @@ void api_limits(const struct call *c, struct admit_limits *out)
 
 /* ---- paging ---- */
 
-int page_begin(struct page *p, struct call *c)
+int page_begin(struct page *p, struct call *c, const struct page_kind *kind)
 {
-	*p = (struct page){.call = c};
-	if (!str_empty(call_query(c, "filter"))) {
-		call_error(c, 400,
-		    "filter expressions are not understood by this server; use prefix, namespace or "
-		    "status, or filter the answer");
-		return -EINVAL;
-	}
-	return 0;
+	const char *expression = call_query(c, "filter");
+	cleanup_err struct err e = ERR_INIT;
+
+	*p = (struct page){.call = c, .kind = kind};
+	if (str_empty(expression) || filter_new(expression, kind->type, &p->filter, &e) == 0)
+		return 0;
+	call_error(c, 400, "failed to read filter expression: %s", err_str(&e));
+	return -EINVAL;
 }
 
 void page_offer(struct page *p, void *item)
@@ -208,7 +210,7 @@ void page_offer(struct page *p, void *item)
 }
 
 /* Position of the item that the token names; p->n when it is gone. */
-static uint32_t find_token(const struct page *p, const char *want, page_token_fn *token)
+static uint32_t find_token(const struct page *p, const char *want)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	uint32_t i;
@@ -217,7 +219,7 @@ static uint32_t find_token(const struct page *p, const char *want, page_token_fn
 		return 0;
 	for (i = 0; i < p->n; i++) {
 		buf_clear(&b);
-		token(p->items[i], &b);
+		p->kind->token(p->items[i], &b);
 		if (str_eq(b.data, want))
 			break;
 	}
@@ -234,37 +236,65 @@ static void reverse(struct page *p)
 	}
 }
 
-void page_end(struct page *p, page_put_fn *put, page_token_fn *token)
+static void page_clear(struct page *p)
+{
+	filter_free(p->filter);
+	free(p->items);
+}
+
+static bool is_wanted(const struct page *p, const void *item)
+{
+	cleanup_arena struct arena *a = NULL;
+
+	if (!p->filter)
+		return true;
+	a = arena_new();
+	return filter_matches(p->filter, p->kind->view(a, item));
+}
+
+/* Writes items from i on until the page is full; the place of the first one of the next page, p->n at the end. */
+static uint32_t put_items(struct page *p, uint32_t i, unsigned long limit)
+{
+	struct buf *b = call_out(p->call);
+	int indent = call_indent(p->call);
+	unsigned long shown = 0;
+	bool first = true;
+
+	buf_putc(b, '[');
+	for (; i < p->n; i++) {
+		if (!is_wanted(p, p->items[i]))
+			continue;
+		if (limit && shown++ == limit)
+			break;
+		json_put_sep(b, &first, indent, 1);
+		p->kind->put(p->call, b, p->items[i], indent, 1);
+	}
+	json_put_end(b, ']', first, indent, 0);
+	return i;
+}
+
+void page_end(struct page *p)
 {
 	struct call *c = p->call;
 	const char *per_page = call_query(c, "per_page");
-	unsigned long limit = per_page ? strtoul(per_page, NULL, 10) : 0;
-	struct buf *b = call_out(c);
-	int indent = call_indent(c);
-	bool first = true;
 	uint32_t i;
 
 	if (call_query_bool(c, "reverse"))
 		reverse(p);
-	i = find_token(p, call_query(c, "next_token"), token);
+	i = find_token(p, call_query(c, "next_token"));
 	if (p->n && i == p->n) {
-		free(p->items);
+		page_clear(p);
 		call_error(c, 400, "next_token names an item that is gone; start again at the first page");
 		return;
 	}
-	buf_putc(b, '[');
-	for (unsigned long shown = 0; i < p->n && (!limit || shown < limit); i++, shown++) {
-		json_put_sep(b, &first, indent, 1);
-		put(c, b, p->items[i], indent, 1);
-	}
-	json_put_end(b, ']', first, indent, 0);
+	i = put_items(p, i, per_page ? strtoul(per_page, NULL, 10) : 0);
 	if (i < p->n) {
 		cleanup_buf struct buf next = BUF_INIT;
 
-		token(p->items[i], &next);
+		p->kind->token(p->items[i], &next);
 		call_set_header(c, "X-Nomad-NextToken", next.data);
 	}
-	free(p->items);
+	page_clear(p);
 	call_json(c, 200);
 }
 
@@ -277,21 +307,21 @@ static void put_token(struct buf *out, uint64_t index, struct uuid id)
 	buf_printf(out, "%llu.%s", (unsigned long long)index, uuid_format(id, text));
 }
 
-void api_alloc_token(const void *alloc, struct buf *out)
+static void alloc_token(const void *alloc, struct buf *out)
 {
 	const struct alloc *a = alloc;
 
 	put_token(out, a->create_index, a->id);
 }
 
-void api_eval_token(const void *eval_entry, struct buf *out)
+static void eval_token(const void *eval_entry, struct buf *out)
 {
 	const struct eval_entry *e = eval_entry;
 
 	put_token(out, e->create_index, e->id);
 }
 
-void api_deployment_token(const void *deployment_entry, struct buf *out)
+static void deployment_token(const void *deployment_entry, struct buf *out)
 {
 	const struct deployment_entry *d = deployment_entry;
 
@@ -306,7 +336,7 @@ void api_deployment_token(const void *deployment_entry, struct buf *out)
 			(to)->has |= MODEL_BIT(alloc_stub, field);                                 \
 	} while (0)
 
-void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int indent, int depth)
+static void put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int indent, int depth)
 {
 	const struct alloc *a = alloc;
 	const char *states = call_query(c, "task_states");
@@ -348,29 +378,60 @@ void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int in
 	codec_to_json(b, &type_alloc_stub, &s, CODEC_API, indent, depth);
 }
 
-void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth)
+static const void *view_alloc(struct arena *a, const void *alloc)
+{
+	return alloc_view(a, alloc, true);
+}
+
+static void put_alloc(struct call *c, struct buf *b, const void *alloc, int indent, int depth)
+{
+	cleanup_arena struct arena *a = arena_new();
+
+	(void)c;
+	codec_to_json(b, &type_allocation, view_alloc(a, alloc), CODEC_API, indent, depth);
+}
+
+static const void *view_eval(struct arena *a, const void *eval_entry)
 {
 	const struct eval_entry *e = eval_entry;
-	struct eval v = *e->spec;
+	struct eval *v = arena_copy(a, e->spec, sizeof(*v));
 
-	(void)c;
-	MODEL_SET(eval, &v, create_index, (int64_t)e->create_index);
-	MODEL_SET(eval, &v, modify_index, (int64_t)e->modify_index);
-	MODEL_SET(eval, &v, status, eval_status_names[e->status]);
-	codec_to_json(b, &type_eval, &v, CODEC_API, indent, depth);
+	MODEL_SET(eval, v, create_index, (int64_t)e->create_index);
+	MODEL_SET(eval, v, modify_index, (int64_t)e->modify_index);
+	MODEL_SET(eval, v, status, eval_status_names[e->status]);
+	return v;
 }
 
-void api_put_deployment(
-    struct call *c, struct buf *b, const void *deployment_entry, int indent, int depth)
+void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth)
+{
+	cleanup_arena struct arena *a = arena_new();
+
+	(void)c;
+	codec_to_json(b, &type_eval, view_eval(a, eval_entry), CODEC_API, indent, depth);
+}
+
+static const void *view_deployment(struct arena *a, const void *deployment_entry)
 {
 	const struct deployment_entry *d = deployment_entry;
-	struct deployment v = *d->spec;
+	struct deployment *v = arena_copy(a, d->spec, sizeof(*v));
+
+	MODEL_SET(deployment, v, create_index, (int64_t)d->create_index);
+	MODEL_SET(deployment, v, modify_index, (int64_t)d->modify_index);
+	return v;
+}
+
+void api_put_deployment(struct call *c, struct buf *b, const void *deployment_entry, int indent, int depth)
+{
+	cleanup_arena struct arena *a = arena_new();
 
 	(void)c;
-	MODEL_SET(deployment, &v, create_index, (int64_t)d->create_index);
-	MODEL_SET(deployment, &v, modify_index, (int64_t)d->modify_index);
-	codec_to_json(b, &type_deployment, &v, CODEC_API, indent, depth);
+	codec_to_json(b, &type_deployment, view_deployment(a, deployment_entry), CODEC_API, indent, depth);
 }
+
+const struct page_kind page_allocs = {put_alloc_stub, alloc_token, &type_allocation, view_alloc};
+const struct page_kind page_whole_allocs = {put_alloc, alloc_token, &type_allocation, view_alloc};
+const struct page_kind page_evals = {api_put_eval, eval_token, &type_eval, view_eval};
+const struct page_kind page_deployments = {api_put_deployment, deployment_token, &type_deployment, view_deployment};
 
 static int newest_first(const void *a, const void *b)
 {

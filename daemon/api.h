@@ -33,32 +33,38 @@ bool api_in_namespace(const struct call *c, const char *ns);
 
 /*
  * A list answer: items that pass the caller's own filters are offered in the order of the list; the page takes those that
- * per_page, next_token and reverse let through and writes X-Nomad-NextToken.
+ * filter, per_page, next_token and reverse let through and writes X-Nomad-NextToken.
  *
- *	if (page_begin(&p, c)) return;      (it has answered)
+ *	if (page_begin(&p, c, &page_evals)) return;      (it has answered)
  *	... page_offer(&p, entry) ...
- *	page_end(&p, put, token);
+ *	page_end(&p);
  */
+struct page_kind {
+	/* Writes one item, without the comma. */
+	void (*put)(struct call *c, struct buf *b, const void *item, int indent, int depth);
+	/* The token by which an item is found again: put into out. */
+	void (*token)(const void *item, struct buf *out);
+	/* What a filter asks: the whole object behind the item, whatever put writes of it. */
+	const struct type *type;
+	const void *(*view)(struct arena *a, const void *item);
+};
+extern const struct page_kind page_allocs, page_whole_allocs, page_evals, page_deployments;
+
+struct filter;
 struct page {
 	struct call *call;
+	const struct page_kind *kind;
+	struct filter *filter; /* NULL: none */
 	void **items;
 	uint32_t n, cap;
 };
-/* Writes one item, without the comma. */
-typedef void page_put_fn(struct call *c, struct buf *b, const void *item, int indent, int depth);
-/* The token by which an item is found again: put into out. */
-typedef void page_token_fn(const void *item, struct buf *out);
-int page_begin(struct page *p, struct call *c);
+int page_begin(struct page *p, struct call *c, const struct page_kind *kind);
 void page_offer(struct page *p, void *item);
-void page_end(struct page *p, page_put_fn *put, page_token_fn *token);
+void page_end(struct page *p);
 
 /* Items that several lists have. */
-void api_put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int indent, int depth);
 void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth);
 void api_put_deployment(struct call *c, struct buf *b, const void *deployment_entry, int indent, int depth);
-void api_alloc_token(const void *alloc, struct buf *out);
-void api_eval_token(const void *eval_entry, struct buf *out);
-void api_deployment_token(const void *deployment_entry, struct buf *out);
 /* Deployments of one job (NULL: of all), newest first. */
 void api_offer_deployments(struct page *p, const struct state *s, const char *ns, const char *job_id, const char *prefix);
 /* The limits by which jobs are made canonical and checked. */

@@ -42,13 +42,13 @@ static void list_allocs(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
 		return;
-	if (api_prefix(c, "alloc", &w.prefix) || page_begin(&w.page, c))
+	if (api_prefix(c, "alloc", &w.prefix) || page_begin(&w.page, c, &page_allocs))
 		return;
 	if (w.prefix)
 		offer_prefix(&w, s);
 	else
 		state_each_alloc(s, offer_alloc, &w);
-	page_end(&w.page, api_put_alloc_stub, api_alloc_token);
+	page_end(&w.page);
 }
 
 static void read_alloc(struct call *c)

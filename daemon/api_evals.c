@@ -27,10 +27,14 @@ static void list_evals(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_EVALS), s->table_index[TABLE_EVALS]))
 		return;
-	if (api_prefix(c, "eval", &w.prefix) || page_begin(&w.page, c))
+	if (!str_empty(call_query(c, "filter")) && (w.status || w.job)) {
+		call_error(c, 400, "Filter expression cannot be used with other filter parameters: ask for Status and JobID in it");
+		return;
+	}
+	if (api_prefix(c, "eval", &w.prefix) || page_begin(&w.page, c, &page_evals))
 		return;
 	state_each_eval(s, offer_eval, &w);
-	page_end(&w.page, api_put_eval, api_eval_token);
+	page_end(&w.page);
 }
 
 static void read_eval(struct call *c)
@@ -70,14 +74,14 @@ static void eval_allocations(struct call *c)
 	}
 	if (call_block(c, watch_table(TABLE_ALLOCS), index ? index : s->table_index[TABLE_ALLOCS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_allocs))
 		return;
 	if (e) {
 		for (LINK_EACH(&e->job->allocs, struct alloc, by_job, a))
 			if (uuid_eq(a->eval, id))
 				page_offer(&p, a);
 	}
-	page_end(&p, api_put_alloc_stub, api_alloc_token);
+	page_end(&p);
 }
 
 /* ---- deployments ---- */
@@ -90,10 +94,10 @@ static void list_deployments(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_DEPLOYMENTS), s->table_index[TABLE_DEPLOYMENTS]))
 		return;
-	if (api_prefix(c, "", &prefix) || page_begin(&p, c))
+	if (api_prefix(c, "", &prefix) || page_begin(&p, c, &page_deployments))
 		return;
 	api_offer_deployments(&p, s, NULL, NULL, prefix);
-	page_end(&p, api_put_deployment, api_deployment_token);
+	page_end(&p);
 }
 
 static void read_deployment(struct call *c)
@@ -128,7 +132,7 @@ static void deployment_allocations(struct call *c)
 		return;
 	if (call_block(c, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_allocs))
 		return;
 	d = state_deployment(s, id);
 	j = d ? state_job_any(s, d->spec->namespace, d->spec->job_id) : NULL;
@@ -137,7 +141,7 @@ static void deployment_allocations(struct call *c)
 			if (a->extra && uuid_eq(a->extra->deployment, id))
 				page_offer(&p, a);
 	}
-	page_end(&p, api_put_alloc_stub, api_alloc_token);
+	page_end(&p);
 }
 
 #define READ (ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER)

@@ -100,13 +100,13 @@ void api_job_allocations(struct call *c)
 	if (call_block(c, job_key(c, WATCH_JOB_ALLOCS),
 		index ? index : call_state(c)->table_index[TABLE_ALLOCS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_allocs))
 		return;
 	if (j) {
 		for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
 			page_offer(&p, a);
 	}
-	page_end(&p, api_put_alloc_stub, api_alloc_token);
+	page_end(&p);
 }
 
 void api_job_evaluations(struct call *c)
@@ -122,13 +122,13 @@ void api_job_evaluations(struct call *c)
 	if (call_block(c, job_key(c, WATCH_JOB_EVALS),
 		index ? index : call_state(c)->table_index[TABLE_EVALS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_evals))
 		return;
 	if (j) {
 		for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
 			page_offer(&p, e);
 	}
-	page_end(&p, api_put_eval, api_eval_token);
+	page_end(&p);
 }
 
 void api_job_deployments(struct call *c)
@@ -138,10 +138,10 @@ void api_job_deployments(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_DEPLOYMENTS), s->table_index[TABLE_DEPLOYMENTS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_deployments))
 		return;
 	api_offer_deployments(&p, s, call_namespace(c), call_param(c, "id"), NULL);
-	page_end(&p, api_put_deployment, api_deployment_token);
+	page_end(&p);
 }
 
 void api_job_deployment(struct call *c)

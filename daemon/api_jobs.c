@@ -77,6 +77,15 @@ static void job_token(const void *item, struct buf *out)
 	buf_printf(out, "%s.%s", j->ns, j->id);
 }
 
+static const void *view_job(struct arena *a, const void *item)
+{
+	const struct job_entry *j = item;
+
+	return job_view(a, j, j->current);
+}
+
+static const struct page_kind page_jobs = {put_job_stub, job_token, &type_job, view_job};
+
 struct job_walk {
 	struct page page;
 	const char *prefix;
@@ -99,10 +108,10 @@ static void list_jobs(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_JOBS), s->table_index[TABLE_JOBS]))
 		return;
-	if (page_begin(&w.page, c))
+	if (page_begin(&w.page, c, &page_jobs))
 		return;
 	state_each_job(s, offer_job, &w);
-	page_end(&w.page, put_job_stub, job_token);
+	page_end(&w.page);
 }
 
 /* ---- registration ---- */

@@ -55,6 +55,13 @@ static void node_token(const void *item, struct buf *out)
 	buf_puts(out, uuid_format(((const struct node_entry *)item)->id, id));
 }
 
+static const void *view_node(struct arena *a, const void *item)
+{
+	return node_view(a, item);
+}
+
+static const struct page_kind page_nodes = {put_node_stub, node_token, &type_node, view_node};
+
 struct node_walk {
 	struct page page;
 	const char *prefix;
@@ -77,10 +84,10 @@ static void list_nodes(struct call *c)
 
 	if (call_block(c, watch_table(TABLE_NODES), s->table_index[TABLE_NODES]))
 		return;
-	if (api_prefix(c, "node", &w.prefix) || page_begin(&w.page, c))
+	if (api_prefix(c, "node", &w.prefix) || page_begin(&w.page, c, &page_nodes))
 		return;
 	state_each_node(s, offer_node, &w);
-	page_end(&w.page, put_node_stub, node_token);
+	page_end(&w.page);
 }
 
 /* The node of the path; answers and returns NULL when there is none. */
@@ -117,14 +124,6 @@ static void read_node(struct call *c)
 		api_answer(c, &type_node, node_view(call_arena(c), n));
 }
 
-static void put_alloc(struct call *c, struct buf *b, const void *item, int indent, int depth)
-{
-	cleanup_arena struct arena *a = arena_new();
-
-	(void)c;
-	codec_to_json(b, &type_allocation, alloc_view(a, item, true), CODEC_API, indent, depth);
-}
-
 static void node_allocations(struct call *c)
 {
 	const struct state *s = call_state(c);
@@ -142,14 +141,14 @@ static void node_allocations(struct call *c)
 	}
 	if (call_block(c, watch_id(WATCH_NODE_WORK, id), index ? index : s->table_index[TABLE_ALLOCS]))
 		return;
-	if (page_begin(&p, c))
+	if (page_begin(&p, c, &page_whole_allocs))
 		return;
 	if (n) {
 		for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
 			if (api_in_namespace(c, a->version->job->ns) || !call_query(c, "namespace"))
 				page_offer(&p, a);
 	}
-	page_end(&p, put_alloc, api_alloc_token);
+	page_end(&p);
 }
 
 /* ---- actions ---- */

@@ -19,7 +19,8 @@ static int count_running(struct cli *c, struct intmap *out)
 	cleanup_err struct err e = ERR_INIT;
 	struct objs stubs;
 
-	if (cli_get_list(c, &type_alloc_stub, &stubs, &e, "/v1/allocations?namespace=*&task_states=false") < 0)
+	if (cli_get_list(c, &type_alloc_stub, &stubs, &e, "/v1/allocations?namespace=*&task_states=false&filter=%s",
+	        cli_escape(c, "ClientStatus == running")) < 0)
 		return cli_fail("Error querying node allocations", &e);
 	OBJS_EACH(&stubs, const struct alloc_stub, s)
 		if (str_eq(s->client_status, "running"))
