@@ -281,7 +281,9 @@ bool model_equal(const struct type *t, const void *a, const void *b, unsigned ig
 
 		if (f->flags & ignore_flags)
 			continue;
-		if (model_is_set(t, f, a) != model_is_set(t, f, b) ||
+		bool lax = (ignore_flags & MODEL_UNSET_IS_ZERO) && !(f->flags & FIELD_OPT);
+
+		if ((!lax && model_is_set(t, f, a) != model_is_set(t, f, b)) ||
 		    !field_equal(f, (const char *)a + f->offset, (const char *)b + f->offset,
 			ignore_flags))
 			return false;

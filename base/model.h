@@ -163,6 +163,9 @@ static inline bool model_is_set(const struct type *t, const struct field *f, con
 #define MODEL_NEW(a, c) ((struct c *)arena_alloc((a), sizeof(struct c)))
 /* A deep copy into the arena, `has` included. */
 void *model_copy(struct arena *a, const struct type *t, const void *obj);
+/* Beside FIELD_* for model_equal: unset and zero (or empty) are the same, as they are in a canonical job for everything
+ * that does not print as null when it is unset (FIELD_OPT). */
+#define MODEL_UNSET_IS_ZERO (1u << 16)
 /* Same values and same `has`; fields with any of the ignored flags do not count. */
 bool model_equal(const struct type *t, const void *a, const void *b, unsigned ignore_flags);
 

@@ -177,7 +177,7 @@ static int run_inspect(struct cmd_args *a)
 
 		if (cli_get_value(&c, &v, &e, "/v1/jobs") < 0)
 			return cli_fail("Error inspecting jobs", &e);
-		cli_format_value(&c, v, &code);
+		cli_format_list(&c, &type_job_stub, v, &code);
 		return code;
 	}
 	if (!a->n_pos)
@@ -302,7 +302,7 @@ static int run_allocs(struct cmd_args *a)
 	if (cli_wants_format(&c)) {
 		if (cli_get_value(&c, &v, &e, "/v1/job/%s/allocations%s", cli_escape(&c, j->id), all) < 0)
 			return cli_fail("Error retrieving allocations", &e);
-		cli_format_value(&c, v, &code);
+		cli_format_list(&c, &type_alloc_stub, v, &code);
 		return code;
 	}
 	if (cli_get_list(&c, &type_alloc_stub, &allocs, &e, "/v1/job/%s/allocations%s", cli_escape(&c, j->id), all) < 0)
@@ -337,7 +337,7 @@ static int run_deployments(struct cmd_args *a)
 	if (cli_wants_format(&c)) {
 		if (cli_get_value(&c, &v, &e, "%s%s", path, all) < 0)
 			return cli_fail("Error retrieving deployments", &e);
-		cli_format_value(&c, v, &code);
+		cli_format_list(&c, &type_deployment, v, &code);
 		return code;
 	}
 	if (only_latest) {

@@ -79,7 +79,7 @@ static int format_history(struct cli *c, const struct versions_answer *v)
 	}
 	OBJS_EACH(&v->versions, struct job, j)
 		items[j_i] = cli_value(c, &type_job, j);
-	cli_format_value(c, value_list(c->arena, items, v->versions.n), &code);
+	cli_format_list(c, &type_job, value_list(c->arena, items, v->versions.n), &code);
 	return code;
 }
 

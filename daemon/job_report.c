@@ -64,37 +64,25 @@ int job_report_read(struct cli *c, const char *id, struct job_report *out, struc
 
 /* ---- as JSON ---- */
 
-static struct value *list_of(struct cli *c, const struct type *t, const struct objs *list)
-{
-	struct value **items = arena_alloc(c->arena, MAX(list->n, 1) * sizeof(*items));
-
-	for (uint32_t i = 0; i < list->n; i++)
-		items[i] = cli_value(c, t, list->v[i]);
-	return value_list(c->arena, items, list->n);
-}
-
 static int read_value(struct cli *c, const struct job_stub *j, struct value **out, struct err *e)
 {
-	static const char *keys[] = {"Allocations", "Evaluations", "LatestDeployment", "Summary", "Waiting"};
 	const char *path = arena_printf(c->arena, "/v1/job/%s", cli_escape(c, j->id));
 	struct job_report r = {.c = c};
-	struct value *waiting;
-	int rc;
+	int rc = cli_get(c, &type_job_summary, &r.summary, e, "%s/summary", path);
 
-	if ((rc = cli_get(c, &type_job_summary, &r.summary, e, "%s/summary", path)) < 0)
+	if (rc < 0)
 		return err_wrap(e, "Error querying job summary");
 	if ((rc = read_work(&r, path, e)) < 0)
 		return rc;
-	waiting = cli_value(c, &type_why_answer, &r.why);
-	struct value *items[] = {
-	    list_of(c, &type_alloc_stub, &r.allocs),
-	    list_of(c, &type_eval, &r.evals),
-	    str_empty(r.deployment.id) ? value_null(c->arena) : cli_value(c, &type_deployment, &r.deployment),
-	    cli_value(c, &type_job_summary, &r.summary),
-	    (struct value *)value_get(waiting, "Groups"),
-	};
-
-	*out = value_map(c->arena, keys, items, ARRAY_LEN(keys));
+	*out = cli_value(c, &type_job_picture,
+	    &(struct job_picture){
+		.has = MODEL_BIT(job_picture, allocations) | MODEL_BIT(job_picture, evaluations),
+		.summary = &r.summary,
+		.allocations = r.allocs,
+		.latest_deployment = str_empty(r.deployment.id) ? NULL : &r.deployment,
+		.evaluations = r.evals,
+		.waiting = r.why.groups,
+	    });
 	return 0;
 }
 
@@ -115,10 +103,9 @@ bool job_reports_format(struct cli *c, const struct objs *stubs, int *code)
 		rc = read_value(c, j, &items[i], &e);
 	}
 	c->ns = ns;
-	if (rc < 0) {
-		fprintf(stderr, "%s\n", err_str(&e));
-		*code = 1;
-		return true;
-	}
-	return cli_format_value(c, value_list(c->arena, items, stubs->n), code);
+	if (rc >= 0)
+		return cli_format_list(c, &type_job_picture, value_list(c->arena, items, stubs->n), code);
+	fprintf(stderr, "%s\n", err_str(&e));
+	*code = 1;
+	return true;
 }

@@ -82,7 +82,7 @@ static void keep_counts(struct job *new, const struct job_entry *old)
 
 static bool same_spec(const struct job_entry *old, const struct job *new)
 {
-	return !old->stop && model_equal(&type_job, old->current->spec, new, FIELD_RUN);
+	return !old->stop && model_equal(&type_job, old->current->spec, new, FIELD_RUN | MODEL_UNSET_IS_ZERO);
 }
 
 static bool runs_by_itself(const struct job *j)

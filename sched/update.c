@@ -25,7 +25,7 @@ static bool value_differs(const struct type *t, const char *name, const void *a,
 		memcpy(only[i] + f->offset, (const char *)whole[i] + f->offset, end - f->offset);
 		*(uint64_t *)(void *)only[i] = *(const uint64_t *)whole[i] & bit;
 	}
-	return !model_equal(t, only[0], only[1], 0);
+	return !model_equal(t, only[0], only[1], MODEL_UNSET_IS_ZERO);
 }
 
 static bool any_differs(
@@ -65,7 +65,7 @@ static bool task_differs(const struct job *fj, const struct task_group *fg, cons
 		return true;
 	if (!meta_within(fj, fg, f, tj, tg, t) || !meta_within(tj, tg, t, fj, fg, f))
 		return true;
-	if (f->resources && t->resources && !model_equal(&type_resources, f->resources, t->resources, 0))
+	if (f->resources && t->resources && !model_equal(&type_resources, f->resources, t->resources, MODEL_UNSET_IS_ZERO))
 		return true;
 	if (f->log_config && t->log_config && f->log_config->disabled != t->log_config->disabled)
 		return true;
@@ -86,7 +86,7 @@ static bool connect_differs(const struct objs *a, const struct objs *b)
 		return true;
 	for (uint32_t i = 0; i < a->n; i++) {
 		const struct service *x = a->v[i], *y = b->v[i];
-		if (!x->connect != !y->connect || (x->connect && !model_equal(&type_connect, x->connect, y->connect, 0)))
+		if (!x->connect != !y->connect || (x->connect && !model_equal(&type_connect, x->connect, y->connect, MODEL_UNSET_IS_ZERO)))
 			return true;
 	}
 	return false;

@@ -96,6 +96,22 @@ static void test_has_tells_a_given_zero_from_none(void **state)
 	assert_int_equal(b.priority, 0);
 }
 
+static void test_a_given_zero_is_none_where_that_is_asked_for(void **state)
+{
+	struct task a = {0}, b = {0};
+	struct task_group g = {0}, h = {0};
+
+	(void)state;
+	MODEL_SET(task, &b, user, "");
+	assert_false(model_equal(&type_task, &a, &b, 0));
+	assert_true(model_equal(&type_task, &a, &b, MODEL_UNSET_IS_ZERO));
+	MODEL_SET(task, &b, user, "root");
+	assert_false(model_equal(&type_task, &a, &b, MODEL_UNSET_IS_ZERO));
+	/* Where unset prints as null it means something else than zero. */
+	MODEL_SET(task_group, &h, shutdown_delay, 0);
+	assert_false(model_equal(&type_task_group, &g, &h, MODEL_UNSET_IS_ZERO));
+}
+
 static void test_maps_stay_sorted_and_replace(void **state)
 {
 	struct arena *a = arena_new();
@@ -164,6 +180,7 @@ int main(void)
 	    cmocka_unit_test(test_a_copy_is_equal_and_shares_nothing),
 	    cmocka_unit_test(test_one_changed_scalar_makes_objects_differ),
 	    cmocka_unit_test(test_has_tells_a_given_zero_from_none),
+	    cmocka_unit_test(test_a_given_zero_is_none_where_that_is_asked_for),
 	    cmocka_unit_test(test_maps_stay_sorted_and_replace),
 	    cmocka_unit_test(test_a_list_that_was_built_by_hand_can_be_pushed_to),
 	    cmocka_unit_test(test_groups_and_tasks_are_found_by_name),
