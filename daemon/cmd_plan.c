@@ -5,6 +5,7 @@
 #include "daemon/cli_show.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 
 enum { PLAN_SAME = 0, PLAN_CHANGES = 1, PLAN_ERROR = 255 }; /* exit codes */
 
@@ -100,6 +101,13 @@ static int run_plan(struct cmd_args *a)
 		cli_fail("Error during plan", &e);
 		return PLAN_ERROR;
 	}
+	if (arg_bool(a, "json-output")) {
+		cleanup_buf struct buf b = BUF_INIT;
+
+		codec_to_json(&b, &type_plan_answer, &p, CODEC_API, 4, 0);
+		puts(b.data);
+		return exit_code(p.annotations);
+	}
 	if (r.diff)
 		printf("%s\n\n", cli_diff(&c, p.diff, arg_bool(a, "verbose")));
 	show_dry_run(&c, f.job, &p);
@@ -111,6 +119,7 @@ static int run_plan(struct cmd_args *a)
 static const struct cmd_flag flags[] = {
     {"diff", CMD_BOOL, NULL, "Show the difference from the registered job. Default: true"},
     {"policy-override", CMD_BOOL, NULL, "Accepted for scripts; there are no policies to override."},
+    {"json-output", CMD_BOOL, NULL, "Print the answer of the servers as JSON."},
     FLAGS_JOBFILE,
     {"verbose", CMD_BOOL, NULL, "Show every field of what is added or removed."},
     {NULL, 0, NULL, NULL},

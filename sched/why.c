@@ -227,6 +227,12 @@ static void add_reason(struct inquiry *q, struct wait_reason *w)
 		q->first = w;
 }
 
+/* To the second: nobody reads more of it in a sentence. */
+static const char *instant(int64_t t, char out[TIME_STR])
+{
+	return time_format_rfc3339(t - t % SECOND, out);
+}
+
 struct queue_count {
 	const struct job_entry *job;
 	int64_t now, ahead, mine_index;
@@ -267,7 +273,7 @@ static struct wait_reason *say_evaluation(struct inquiry *q)
 	}
 	if (later != NEVER)
 		return new_reason(q->a, "evaluation",
-		    arena_printf(q->a, "its next evaluation is due at %s", time_format_rfc3339(later, when)));
+		    arena_printf(q->a, "its next evaluation is due at %s", instant(later, when)));
 	return new_reason(q->a, "evaluation", "there is room for it now: the scheduler comes to it next");
 }
 
@@ -319,7 +325,7 @@ static void ask_failed(struct inquiry *q)
 	if (waiting)
 		add_reason(q, new_reason(q->a, "reschedule-delay",
 		                  arena_printf(q->a, "%u failed allocation%s for the reschedule delay, until %s at the earliest",
-		                      waiting, waiting == 1 ? " waits" : "s wait", time_format_rfc3339(first, when))));
+		                      waiting, waiting == 1 ? " waits" : "s wait", instant(first, when))));
 	if (exhausted)
 		add_reason(q, new_reason(q->a, "reschedule-exhausted",
 		                  arena_printf(q->a, "%u allocation%s failed and the reschedule policy allows no further attempt",
@@ -338,7 +344,7 @@ static void ask_update(struct inquiry *q)
 	                      "%lld allocation%s of an older version: %lld of the new one may be unproven at a time "
 	                      "(update.max_parallel) and %lld %s not healthy yet, looked at again at %s",
 	                      (long long)w->remaining, w->remaining == 1 ? "" : "s", (long long)w->max_parallel,
-	                      (long long)w->unhealthy, w->unhealthy == 1 ? "is" : "are", time_format_rfc3339(w->at, when))));
+	                      (long long)w->unhealthy, w->unhealthy == 1 ? "is" : "are", instant(w->at, when))));
 }
 
 static void ask_clients(struct inquiry *q)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import DROVER, ROOT, Failed, check, eventually, shell_job
+from harness import DROVER, check, eventually, shell_job
 
 RUN = """job "%(id)s" {
   datacenters = ["%(dc)s"]
@@ -157,6 +157,110 @@ def test_run_follows_a_rolling_update_to_its_end(cluster):
     a.cli("job", "run", path)
     new = [x for x in a.allocs("roll") if x["JobVersion"] == 1 and x["DesiredStatus"] == "run"]
     check(len(new) == 3, "%d of 3 are of the new version" % len(new))
+
+
+DEPLOYMENT = {"ID": "bc82b017-82a0-caa2-2071-a95e9b590b39", "JobID": "web", "JobVersion": 0, "Namespace": "default",
+              "StatusDescription": "Deployment is running", "Status": "running", "ModifyIndex": 20}
+GROUP = {"DesiredTotal": 2, "PlacedAllocs": 2, "HealthyAllocs": 0, "UnhealthyAllocs": 0, "ProgressDeadline": 600 * 10**9,
+         "RequireProgressBy": "2026-11-22T09:57:34Z"}
+
+
+class Recorded:
+    """Gives the recorded answers of a Nomad server: path -> answers in turn, the last one again and again."""
+
+    def __init__(self, answers):
+        outer = self
+        self.answers, self.asked = {k: list(v) for k, v in answers.items()}, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.asked.append(self.path)
+                left = outer.answers.get(self.path.split("?")[0])
+                body = json.dumps((left.pop(0) if len(left) > 1 else left[0]) if left else None).encode()
+                self.send_response(200 if left else 404)
+                self.send_header("X-Nomad-Index", str(20 + len(outer.asked)))
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            do_GET = do_PUT = do_DELETE = answer
+
+            def log_message(self, *args):
+                pass
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def cli(self, *args):
+        r = subprocess.run([DROVER, *args], capture_output=True, text=True, timeout=60,
+                           env=dict(os.environ, DROVER_ADDR="http://127.0.0.1:%d" % self.server.server_port))
+        self.server.shutdown()
+        self.server.server_close()
+        return r
+
+
+def recorded_rollout(end, description):
+    eval_id = "8ae987f2-898f-370b-d362-95a2f33905a7"
+    alloc = {"ID": "a7d844c2-b559-8c0e-1b68-4c67c7a10313", "NodeID": "2e015db1-8231-7fb0-ec6a-acf29d32b0e4",
+             "TaskGroup": "app", "DesiredStatus": "run", "CreateIndex": 19, "ClientStatus": "pending"}
+    pending = {"ID": eval_id, "Status": "pending", "JobID": "web", "CreateIndex": 18, "ModifyIndex": 18}
+    return Recorded({
+        "/v1/jobs": [{"EvalID": eval_id}],
+        "/v1/evaluation/" + eval_id: [pending, dict(pending, Status="complete", DeploymentID=DEPLOYMENT["ID"], ModifyIndex=20)],
+        "/v1/evaluation/%s/allocations" % eval_id: [
+            [alloc], [dict(alloc, ClientStatus="running", ClientDescription="Tasks are running")]],
+        "/v1/deployment/" + DEPLOYMENT["ID"]: [
+            dict(DEPLOYMENT, TaskGroups={"app": GROUP}), dict(DEPLOYMENT, TaskGroups={"app": GROUP}),
+            dict(DEPLOYMENT, Status=end, StatusDescription=description, ModifyIndex=22,
+                 TaskGroups={"app": dict(GROUP, HealthyAllocs=2)})]})
+
+
+def test_run_watches_a_deployment_as_a_nomad_server_has_it(cluster):
+    path = job_file(cluster, "web")
+    server = recorded_rollout("successful", "Deployment completed successfully")
+    r = server.cli("job", "run", path)
+    same(r.stdout, """
+==> <TIME>: Monitoring evaluation "<ID>"
+    <TIME>: Evaluation triggered by job "web"
+    <TIME>: Allocation "<ID>" created: node "<ID>", group "app"
+==> <TIME>: Monitoring evaluation "<ID>"
+    <TIME>: Evaluation within deployment: "<ID>"
+    <TIME>: Allocation "<ID>" status changed: "pending" -> "running" (Tasks are running)
+    <TIME>: Evaluation status changed: "pending" -> "complete"
+==> <TIME>: Evaluation "<ID>" finished with status "complete"
+==> <TIME>: Monitoring deployment "<ID>"
+
+<TIME>
+ID          = <ID>
+Job ID      = web
+Job Version = 0
+Status      = running
+Description = Deployment is running
+
+Deployed
+Task Group  Desired  Placed  Healthy  Unhealthy  Progress Deadline
+app         2        2       0        0          <TIME>
+
+<TIME>
+ID          = <ID>
+Job ID      = web
+Job Version = 0
+Status      = successful
+Description = Deployment completed successfully
+
+Deployed
+Task Group  Desired  Placed  Healthy  Unhealthy  Progress Deadline
+app         2        2       2        0          <TIME>
+""")
+    check(r.returncode == 0, "exit %d: %s" % (r.returncode, r.stderr))
+    waits = [p for p in server.asked if "index=" in p and "index=0" not in p]
+    check(len(waits) == 3, "every second look waits for a change: %s" % server.asked)
+
+
+def test_a_deployment_that_fails_or_is_replaced_fails_the_command(cluster):
+    path = job_file(cluster, "web")
+    for end in ("failed", "cancelled"):
+        r = recorded_rollout(end, "Failed due to progress deadline").cli("job", "run", path)
+        check(r.returncode == 1 and "Status      = %s\n" % end in r.stdout, "exit %d: %s" % (r.returncode, r.stdout))
 
 
 def test_run_takes_standard_input_a_url_json_and_variables(cluster):
@@ -392,6 +496,13 @@ Nodes  Cause   Short By      Explanation
     a.cli("run", job_file(cluster, "fits", "exit 0", type="batch"))
     settle(a, "fits", 1, "complete")
     check("Nothing of this job waits." in a.cli("why", "fits")[0], "a job that does not wait")
+    a.cli("run", job_file(cluster, "away", dc="dc9"), expect=2)
+    urgent = shell_job("urgent", "true", Constraints=[{"LTarget": "${attr.kernel.name}", "RTarget": "plan9", "Operand": "="}])
+    a.register(dict(urgent, Priority=90))
+    eventually("all of them wait", lambda: len(a.cli("why")[0].splitlines()) == 4)
+    rows = [line.split() for line in a.cli("why")[0].splitlines()]
+    check(rows[0][:4] == ["Job", "ID", "Priority", "Task"] and [r[:4] for r in rows[1:]] == [
+        ["urgent", "90", "g", "constraint"], ["big", "50", "g", "memory"], ["away", "50", "g", "datacenter"]], str(rows))
 
 
 def test_names_are_found_by_their_beginning_and_a_whole_one_wins(cluster):
