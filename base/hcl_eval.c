@@ -8,16 +8,20 @@
 
 static const char each_name[] = "*"; /* the item of a splat: no name of the language */
 
+static void too_expensive(struct hcl *h, struct hcl_range at)
+{
+	hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps or %d MiB", HCL_MAX_STEPS,
+	    HCL_MAX_MEMORY >> 20);
+}
+
 bool hcl_over_budget(struct hcl *h, struct hcl_range at)
 {
-	if (++h->steps < HCL_MAX_STEPS && ((h->steps & 255) || arena_size(h->arena) < HCL_MAX_MEMORY))
+	if (h->exhausted)
+		return true;
+	if (++h->steps < HCL_MAX_STEPS && arena_size(h->arena) < HCL_MAX_MEMORY)
 		return false;
-	if (h->steps != UINT64_MAX) {
-		hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps or %d MiB", HCL_MAX_STEPS,
-		    HCL_MAX_MEMORY >> 20);
-		h->steps = UINT64_MAX - 1; /* said once; everything after fails silently */
-	}
-	h->steps = UINT64_MAX - 1;
+	h->exhausted = true; /* said once; everything after fails silently */
+	too_expensive(h, at);
 	return true;
 }
 
@@ -37,18 +41,34 @@ static struct hcl_value *find(const struct hcl_scope *s, const char *name)
 
 /* ---- names and steps ---- */
 
+static void no_attribute(struct hcl *h, const struct hcl_value *of, const char *name, struct hcl_range at)
+{
+	const char *near = NULL;
+	size_t best = 3;
+
+	for (uint32_t i = 0; i < of->n && of->n < 1000; i++)
+		if (hcl_distance(of->keys[i], name) < best) {
+			best = hcl_distance(of->keys[i], name);
+			near = of->keys[i];
+		}
+	hcl_error(h, at, "Unsupported attribute", "This object does not have an attribute named \"%s\".%s%s%s", name,
+	    near ? " Did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 static struct hcl_value *get_attr(struct hcl *h, struct hcl_value *of, const char *name, struct hcl_range at)
 {
 	if (of->kind == HCL_NULL)
 		return fail(h, at, "Attempt to get attribute from null value", "This value is null, so it does not have any attributes.");
-	if (of->kind != HCL_MAP) {
+	if (!hcl_is_mapping(of)) {
 		hcl_error(h, at, "Unsupported attribute", "This value is a %s: it does not have any attributes.", hcl_kind_name(of));
 		return NULL;
 	}
 	struct hcl_value *v = hcl_get(of, name);
 
-	if (!v)
-		hcl_error(h, at, "Unsupported attribute", "This object does not have an attribute named \"%s\".", name);
+	if (!v && of->kind == HCL_MAP)
+		hcl_error(h, at, "Missing map element", "This map does not have an element with the key \"%s\".", name);
+	else if (!v)
+		no_attribute(h, of, name, at);
 	return v;
 }
 
@@ -60,7 +80,7 @@ static struct hcl_value *get_index(struct hcl *h, struct hcl_value *of, struct h
 		return fail(h, at, "Attempt to index null value", "This value is null, so it does not have any indices.");
 	if (key->kind == HCL_NULL)
 		return fail(h, at, "Invalid index", "The index is null.");
-	if (of->kind == HCL_MAP) {
+	if (hcl_is_mapping(of)) {
 		struct hcl_value *name = hcl_to(h, HCL_STRING, key), *v = name ? hcl_get(of, name->s) : NULL;
 
 		if (!v)
@@ -68,8 +88,8 @@ static struct hcl_value *get_index(struct hcl *h, struct hcl_value *of, struct h
 			    name ? name->s : "?");
 		return v;
 	}
-	if (of->kind != HCL_LIST) {
-		hcl_error(h, at, "Invalid index", "This value is a %s: it does not have any indices.", hcl_kind_name(of));
+	if (of->kind != HCL_LIST && of->kind != HCL_TUPLE) {
+		hcl_error(h, at, "Invalid index", of->kind == HCL_SET ? "A set has no indices; convert it to a list first." : "This value is a %s: it does not have any indices.", hcl_kind_name(of));
 		return NULL;
 	}
 	struct hcl_value *number = hcl_to(h, HCL_NUMBER, key);
@@ -114,19 +134,34 @@ static struct hcl_value *eval_name(struct hcl *h, const struct hcl_expr *e, cons
 	return v;
 }
 
+static const struct hcl_type *element_type(struct hcl *h, struct hcl_value **items, uint32_t n)
+{
+	const struct hcl_type *t = n ? hcl_type_of(h, items[0]) : &hcl_any;
+
+	for (uint32_t i = 1; i < n; i++)
+		if (!hcl_type_equal(t, hcl_type_of(h, items[i])))
+			return NULL;
+	return t;
+}
+
+/* Of a list or set comes a list, of a tuple a tuple; anything else counts as a tuple of one. */
 static struct hcl_value *eval_splat(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
 {
-	struct hcl_value *of = hcl_eval(h, e->a[0], scope);
-	struct hcl_value **items;
-	uint32_t n;
+	struct hcl_value *of = hcl_eval(h, e->a[0], scope), **items;
+	const struct hcl_type *elem = NULL;
 
 	if (!of)
 		return NULL;
-	if (of->kind == HCL_NULL)
-		return hcl_list(h, HCL_LIST, NULL, 0);
-	bool single = of->kind != HCL_LIST && of->kind != HCL_SET;
+	if (of->kind == HCL_NULL) {
+		enum hcl_kind of_kind = of->type->kind;
 
-	n = single ? 1 : of->n;
+		if (of_kind >= HCL_LIST && of_kind <= HCL_TUPLE)
+			return fail(h, e->range, "Splat of null value", "Splat expressions (with the * symbol) cannot be applied to null sequences.");
+		return hcl_tuple(h, NULL, 0);
+	}
+	bool single = !hcl_is_sequence(of);
+	uint32_t n = single ? 1 : of->n;
+
 	items = arena_alloc(h->arena, (n + 1) * sizeof(*items));
 	for (uint32_t i = 0; i < n; i++) {
 		struct hcl_scope inner = {scope, each_name, single ? of : of->items[i]};
@@ -135,7 +170,9 @@ static struct hcl_value *eval_splat(struct hcl *h, const struct hcl_expr *e, con
 		if (!items[i])
 			return NULL;
 	}
-	return hcl_list(h, HCL_LIST, items, n);
+	if (of->kind == HCL_LIST || of->kind == HCL_SET)
+		elem = element_type(h, items, n);
+	return elem ? hcl_list(h, elem, items, n) : hcl_tuple(h, items, n);
 }
 
 /* ---- collections ---- */
@@ -147,7 +184,7 @@ static struct hcl_value *eval_list(struct hcl *h, const struct hcl_expr *e, cons
 	for (uint32_t i = 0; i < e->n; i++)
 		if (!(items[i] = hcl_eval(h, e->a[i], scope)))
 			return NULL;
-	return hcl_list(h, HCL_LIST, items, e->n);
+	return hcl_tuple(h, items, e->n);
 }
 
 static const char *eval_key(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
@@ -173,7 +210,7 @@ static struct hcl_value *eval_object(struct hcl *h, const struct hcl_expr *e, co
 	for (uint32_t i = 0; i < n; i++)
 		if (!(keys[i] = eval_key(h, e->a[2 * i], scope)) || !(items[i] = hcl_eval(h, e->a[2 * i + 1], scope)))
 			return NULL;
-	return hcl_map(h, keys, items, n);
+	return hcl_object(h, keys, items, n);
 }
 
 /* Calls fn for each element with key and value bound; false stops (after an error). */
@@ -182,13 +219,16 @@ typedef bool each_fn(void *arg, struct hcl *h, const struct hcl_scope *scope);
 static bool for_each(struct hcl *h, const struct hcl_expr *e, struct hcl_value *in, const struct hcl_scope *scope, each_fn *fn,
     void *arg)
 {
-	if (in->kind != HCL_LIST && in->kind != HCL_SET && in->kind != HCL_MAP) {
-		hcl_error(h, e->a[0]->range, "Iteration over non-iterable value", "A value of type %s cannot be used as the collection in a 'for' expression.",
-		    hcl_kind_name(in));
+	if (in->kind < HCL_LIST) {
+		if (in->kind == HCL_NULL)
+			hcl_error(h, e->a[0]->range, "Iteration over null value", "A null value cannot be used as the collection in a 'for' expression.");
+		else
+			hcl_error(h, e->a[0]->range, "Iteration over non-iterable value",
+			    "A value of type %s cannot be used as the collection in a 'for' expression.", hcl_kind_name(in));
 		return false;
 	}
 	for (uint32_t i = 0; i < in->n; i++) {
-		struct hcl_value *key = in->kind == HCL_MAP   ? hcl_string(h, in->keys[i], strlen(in->keys[i]))
+		struct hcl_value *key = in->keys              ? hcl_string(h, in->keys[i], strlen(in->keys[i]))
 		                        : in->kind == HCL_SET ? in->items[i]
 		                                              : hcl_int(h, i);
 		struct hcl_scope first = {scope, e->name ? e->name : "", key}, second = {&first, e->name2, in->items[i]};
@@ -238,41 +278,52 @@ static bool collect(void *arg, struct hcl *h, const struct hcl_scope *scope)
 		return false;
 	if (!(c->items[c->n] = hcl_eval(h, e->a[2], scope)))
 		return false;
-	for (uint32_t i = 0; e->a[1] && !e->flag && i < c->n; i++)
-		if (str_eq(c->keys[i], c->keys[c->n])) {
-			hcl_error(h, e->a[1]->range, "Duplicate object key",
-			    "Two different items produced the key \"%s\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
-			    c->keys[i]);
-			return false;
-		}
 	c->n++;
 	return true;
 }
 
-/* {for ... : key => value...}: lists of values by key. */
-static struct hcl_value *group(struct hcl *h, const struct collected *c)
+struct keyed {
+	const char *key;
+	uint32_t at;
+};
+
+static int by_key(const void *a, const void *b)
 {
-	struct hcl_value **lists = arena_alloc(h->arena, (c->n + 1) * sizeof(*lists));
+	const struct keyed *x = a, *y = b;
+	int c = strcmp(x->key, y->key);
+
+	return c ? c : x->at < y->at ? -1 : 1;
+}
+
+/* The object of a for expression: equal keys are an error, or with an ellipsis the items of each make a tuple. */
+static struct hcl_value *gather(struct hcl *h, const struct hcl_expr *e, const struct collected *c)
+{
+	cleanup_free struct keyed *order = xcalloc(c->n + 1, sizeof(*order));
+	struct hcl_value **items = arena_alloc(h->arena, (c->n + 1) * sizeof(*items));
 	const char **keys = arena_alloc(h->arena, (c->n + 1) * sizeof(*keys));
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < c->n; i++) {
-		bool seen = false;
+	for (uint32_t i = 0; i < c->n; i++)
+		order[i] = (struct keyed){c->keys[i], i};
+	if (c->n)
+		qsort(order, c->n, sizeof(*order), by_key);
+	for (uint32_t i = 0, next; i < c->n; i = next) {
+		for (next = i + 1; next < c->n && str_eq(order[i].key, order[next].key);)
+			next++;
+		if (next > i + 1 && !e->flag) {
+			hcl_error(h, e->a[1]->range, "Duplicate object key",
+			    "Two different items produced the key \"%s\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
+			    order[i].key);
+			return NULL;
+		}
+		struct hcl_value **group = arena_alloc(h->arena, (next - i) * sizeof(*group));
 
-		for (uint32_t k = 0; k < n && !seen; k++)
-			seen = str_eq(keys[k], c->keys[i]);
-		if (seen)
-			continue;
-		struct hcl_value **items = arena_alloc(h->arena, (c->n - i) * sizeof(*items));
-		uint32_t m = 0;
-
-		for (uint32_t k = i; k < c->n; k++)
-			if (str_eq(c->keys[k], c->keys[i]))
-				items[m++] = c->items[k];
-		keys[n] = c->keys[i];
-		lists[n++] = hcl_list(h, HCL_LIST, items, m);
+		for (uint32_t k = i; k < next; k++)
+			group[k - i] = c->items[order[k].at];
+		keys[n] = order[i].key;
+		items[n++] = e->flag ? hcl_tuple(h, group, next - i) : group[0];
 	}
-	return hcl_map(h, keys, lists, n);
+	return hcl_object(h, keys, items, n);
 }
 
 static struct hcl_value *eval_for(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
@@ -281,10 +332,7 @@ static struct hcl_value *eval_for(struct hcl *h, const struct hcl_expr *e, const
 	struct collected c = {.e = e};
 
 	if (in && for_each(h, e, in, scope, collect, &c)) {
-		if (!e->a[1])
-			out = hcl_list(h, HCL_LIST, c.items, c.n);
-		else
-			out = e->flag ? group(h, &c) : hcl_map(h, c.keys, c.items, c.n);
+		out = e->a[1] ? gather(h, e, &c) : hcl_tuple(h, c.items, c.n);
 	}
 	free(c.keys);
 	free(c.items);
@@ -324,7 +372,7 @@ static struct hcl_value *eval_binary(struct hcl *h, const struct hcl_expr *e, co
 	if (e->op == '=' || e->op == 'n') {
 		a = hcl_eval(h, e->a[0], scope);
 		b = a ? hcl_eval(h, e->a[1], scope) : NULL;
-		return b ? hcl_bool(h, hcl_equal(a, b) == (e->op == '=')) : NULL;
+		return b ? hcl_bool(h, hcl_equal(h, a, b) == (e->op == '=')) : NULL;
 	}
 	a = operand(h, e->a[0], scope, logic ? HCL_BOOL : HCL_NUMBER);
 	b = a ? operand(h, e->a[1], scope, logic ? HCL_BOOL : HCL_NUMBER) : NULL;
@@ -357,6 +405,7 @@ struct hcl_value *hcl_attempt(struct hcl *h, const struct hcl_expr *e, const str
 {
 	struct buf kept = h->errors;
 	int n = h->n_errors;
+	bool exhausted = h->exhausted;
 
 	h->errors = BUF_INIT;
 	struct hcl_value *v = hcl_eval(h, e, scope);
@@ -366,11 +415,12 @@ struct hcl_value *hcl_attempt(struct hcl *h, const struct hcl_expr *e, const str
 	buf_free(&h->errors);
 	h->errors = kept;
 	h->n_errors = n;
+	if (h->exhausted && !exhausted) /* nothing works after this, so it must not be forgotten */
+		too_expensive(h, e->range);
 	return v;
 }
 
-/* Both arms of a conditional become one type: primitives meet in string. What is wrong with the arm that is not
- * taken does not matter. */
+/* Both arms of a conditional become one type. What is wrong with the arm that is not taken does not matter. */
 static struct hcl_value *eval_if(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
 {
 	int t = truth(h, e->a[0], scope);
@@ -379,19 +429,20 @@ static struct hcl_value *eval_if(struct hcl *h, const struct hcl_expr *e, const 
 	if (!v)
 		return NULL;
 	other = hcl_attempt(h, e->a[t ? 2 : 1], scope);
-	if (!other)
+	if (!other || hcl_over_budget(h, e->range))
 		return v;
-	bool simple = v->kind <= HCL_STRING && other->kind <= HCL_STRING;
+	const struct hcl_type *types[] = {hcl_type_of(h, t ? v : other), hcl_type_of(h, t ? other : v)}, *common;
+	const char *why = "";
 
-	if (v->kind == other->kind || v->kind == HCL_NULL || other->kind == HCL_NULL)
-		return v;
-	if (simple && (v->kind == HCL_STRING || other->kind == HCL_STRING))
-		return hcl_to(h, HCL_STRING, v);
-	if (!simple && v->kind > HCL_STRING && other->kind > HCL_STRING && (v->kind == HCL_MAP) == (other->kind == HCL_MAP))
+	if (types[0]->kind == HCL_NULL || types[1]->kind == HCL_NULL) /* a bare null takes on the other's type */
+		common = types[types[0]->kind == HCL_NULL];
+	else
+		common = hcl_unify(h, types, 2);
+	if (common && (v = hcl_as(h, common, v, &why)))
 		return v;
 	hcl_error(h, e->range, "Inconsistent conditional result types",
-	    "The true and false result expressions must have consistent types. The given expressions are %s and %s, respectively.",
-	    hcl_kind_name(t ? v : other), hcl_kind_name(t ? other : v));
+	    "The true and false result expressions must have consistent types. The given expressions are %s and %s, respectively.%s%s",
+	    hcl_type_name(h, types[0]), hcl_type_name(h, types[1]), *why ? " " : "", why);
 	return NULL;
 }
 
@@ -423,9 +474,13 @@ static struct hcl_value *eval_interp(struct hcl *h, const struct hcl_expr *part,
 
 	if (!literal)
 		return v;
-	uint32_t n = part->range.to - part->range.from;
+	uint32_t from = part->range.from + 2, to = part->range.to - 1; /* inside of the braces, trim markers left out */
 
-	return hcl_string(h, h->file->src + part->range.from, n);
+	from += h->file->src[from] == '~';
+	to -= h->file->src[to - 1] == '~';
+	const char *text = arena_printf(h->arena, "${%.*s}", (int)(to - from), h->file->src + from);
+
+	return hcl_string(h, text, strlen(text));
 }
 
 static bool put_interp(struct hcl *h, const struct hcl_expr *part, const struct hcl_scope *scope, struct buf *out)
@@ -545,8 +600,10 @@ struct hcl_value *hcl_eval(struct hcl *h, const struct hcl_expr *e, const struct
 		return NULL;
 	if (++h->depth > 4 * HCL_MAX_DEPTH)
 		fail(h, e->range, "Nested too deeply", "the expression refers to itself or is nested too deeply");
-	else
+	else {
+		h->at = e->range;
 		v = eval_node(h, e, scope);
+	}
 	h->depth--;
 	return v;
 }

@@ -5,7 +5,7 @@
 #include "base/hcl.h"
 
 static const struct hcl_func *const tables[] = {
-    hcl_funcs_collection, hcl_funcs_string, hcl_funcs_number, hcl_funcs_encoding, hcl_funcs_system};
+    hcl_funcs_collection, hcl_funcs_string, hcl_funcs_format, hcl_funcs_number, hcl_funcs_encoding, hcl_funcs_yaml, hcl_funcs_system};
 
 struct hcl_value *hcl_call_error(struct hcl_call *c, const char *fmt, ...)
 {
@@ -66,49 +66,35 @@ static struct hcl_value *unknown(struct hcl *h, const struct hcl_expr *e)
 	return NULL;
 }
 
-static bool elements(struct hcl *h, struct hcl_value **v, enum hcl_kind kind)
-{
-	struct hcl_value *copy = hcl_list(h, HCL_LIST, (*v)->items, (*v)->n);
-
-	for (uint32_t i = 0; i < copy->n; i++) {
-		struct hcl_value *c = copy->items[i]->kind == HCL_NULL ? NULL : hcl_to(h, kind, copy->items[i]);
-
-		if (!c)
-			return false;
-		copy->items[i] = c;
-	}
-	copy->kind = (*v)->kind;
-	*v = copy;
-	return true;
-}
+static const struct hcl_type list_of_any = {.kind = HCL_LIST, .elem = &hcl_any}, set_of_any = {.kind = HCL_SET, .elem = &hcl_any},
+			    list_of_string = {.kind = HCL_LIST, .elem = &hcl_type_string},
+			    list_of_number = {.kind = HCL_LIST, .elem = &hcl_type_number};
+static const struct {
+	char letter;
+	const struct hcl_type *type;
+} param_types[] = {{'s', &hcl_type_string}, {'n', &hcl_type_number}, {'b', &hcl_type_bool}, {'l', &list_of_any}, {'S', &set_of_any},
+    {'L', &list_of_string}, {'N', &list_of_number}};
 
 /* One argument as its letter asks; NULL on success, else what was expected. */
 static const char *fit(struct hcl *h, char letter, struct hcl_value **v)
 {
-	bool list = (*v)->kind == HCL_LIST || (*v)->kind == HCL_SET;
-	struct hcl_value *c = NULL;
+	const char *why = NULL;
 
-	switch (letter) {
-	case 'a':
-		return NULL;
-	case 's':
-	case 'n':
-	case 'b':
-		if ((*v)->kind != HCL_NULL)
-			c = hcl_to(h, letter == 's' ? HCL_STRING : letter == 'n' ? HCL_NUMBER : HCL_BOOL, *v);
-		if (!c)
-			return letter == 's' ? "string required" : letter == 'n' ? "number required" : "bool required";
-		*v = c;
-		return NULL;
-	case 'l':
-		return list ? NULL : "list required";
-	case 'L':
-		return list && elements(h, v, HCL_STRING) ? NULL : "list of string required";
-	case 'N':
-		return list && elements(h, v, HCL_NUMBER) ? NULL : "list of number required";
-	default:
-		return (*v)->kind == HCL_MAP ? NULL : "map or object required";
-	}
+	for (size_t i = 0; i < ARRAY_LEN(param_types); i++)
+		if (param_types[i].letter == letter) {
+			struct hcl_value *made = hcl_as(h, param_types[i].type, *v, &why);
+
+			if (!made)
+				return why ? why : "it takes too much to convert it";
+			*v = made;
+		}
+	if ((*v)->kind == HCL_NULL && letter != 'A')
+		return "argument must not be null";
+	if (letter == 'q' && !hcl_is_sequence(*v))
+		return "a list, tuple or set is required";
+	if (letter == 'm' && !hcl_is_mapping(*v))
+		return "a map or object is required";
+	return NULL;
 }
 
 static struct hcl_value *count_error(struct hcl_call *c, const struct hcl_func *f)
@@ -133,6 +119,11 @@ static struct hcl_value *count_error(struct hcl_call *c, const struct hcl_func *
 	return NULL;
 }
 
+static struct hcl_range arg_range(const struct hcl_call *c, uint32_t i)
+{
+	return c->expr->n ? c->expr->a[MIN(i, c->expr->n - 1)]->range : c->at;
+}
+
 static bool fit_all(struct hcl_call *c, const struct hcl_func *f)
 {
 	const char *p = f->params;
@@ -146,8 +137,8 @@ static bool fit_all(struct hcl_call *c, const struct hcl_func *f)
 		const char *problem = fit(c->h, *p, &c->args[i]);
 
 		if (problem) {
-			hcl_error(c->h, c->at, "Invalid function argument", "Invalid value for argument %u of \"%s\": %s, not %s.", i + 1, f->name,
-			    problem, hcl_kind_name(c->args[i]));
+			hcl_error(c->h, arg_range(c, i), "Invalid function argument", "Invalid value for argument %u of \"%s\": %s. This is a %s.",
+			    i + 1, f->name, problem, hcl_kind_name(c->args[i]));
 			return false;
 		}
 		i++;
@@ -176,8 +167,8 @@ static bool eval_args(struct hcl_call *c)
 		return true;
 	struct hcl_value *last = c->args[n - 1];
 
-	if (last->kind != HCL_LIST && last->kind != HCL_SET) {
-		hcl_error(c->h, c->at, "Invalid expanding argument value", "The expanding argument (indicated by ...) must be of a list type.");
+	if (!hcl_is_sequence(last)) {
+		hcl_error(c->h, c->at, "Invalid expanding argument value", "The expanding argument (indicated by ...) must be a list, tuple or set.");
 		return false;
 	}
 	struct hcl_value **all = arena_alloc(c->h->arena, (n + last->n) * sizeof(*all));

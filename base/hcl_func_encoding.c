@@ -1,9 +1,8 @@
-/* Functions that encode, decode and digest: JSON, YAML, CSV, base64, URLs, hashes. */
+/* Functions that encode, decode and digest: JSON, CSV, base64, URLs, hashes. */
 #include <crypt.h>
 #include <ctype.h>
 #include <dlfcn.h>
 #include <jansson.h>
-#include <yaml.h>
 
 #include "base/hcl.h"
 
@@ -30,146 +29,15 @@ static struct hcl_value *fn_jsondecode(struct hcl_call *c)
 	json_error_t error;
 	json_t *j = json_loadb(c->args[0]->s, c->args[0]->n, JSON_DECODE_ANY, &error);
 
+	if (!j && strstr(error.text, "too big integer"))
+		j = json_loadb(c->args[0]->s, c->args[0]->n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+
 	if (!j)
 		return hcl_call_error(c, "the string is no JSON: line %d, column %d: %s", error.line, error.column, error.text);
 	struct hcl_value *v = hcl_from_value(c->h, value_from_json(c->h->arena, j));
 
 	json_decref(j);
 	return v;
-}
-
-/* ---- YAML ---- */
-
-/* A plain scalar means what YAML 1.2's core schema says; quoted ones are strings. */
-static struct hcl_value *yaml_scalar(struct hcl *h, const yaml_node_t *n)
-{
-	static const struct {
-		const char *text;
-		int meaning; /* 0 false, 1 true, 2 null */
-	} words[] = {{"true", 1}, {"True", 1}, {"TRUE", 1}, {"false", 0}, {"False", 0}, {"FALSE", 0}, {"null", 2}, {"Null", 2},
-	    {"NULL", 2}, {"~", 2}, {"", 2}};
-	const char *s = (const char *)n->data.scalar.value;
-
-	if (n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-		for (size_t i = 0; i < ARRAY_LEN(words); i++)
-			if (str_eq(words[i].text, s))
-				return words[i].meaning == 2 ? hcl_null(h) : hcl_bool(h, words[i].meaning);
-		struct hcl_value *number = hcl_number_parse(h, s, n->data.scalar.length);
-
-		if (number && (isdigit((unsigned char)*s) || ((*s == '-' || *s == '+' || *s == '.') && s[1])))
-			return number;
-	}
-	return hcl_string(h, s, n->data.scalar.length);
-}
-
-static struct hcl_value *yaml_value(struct hcl_call *c, yaml_document_t *doc, int index, int depth)
-{
-	yaml_node_t *n = yaml_document_get_node(doc, index);
-
-	/* Aliases can make a small text mean a very large tree: the budget ends that. */
-	if (!n || depth > HCL_MAX_DEPTH || hcl_over_budget(c->h, c->at))
-		return NULL;
-	if (n->type == YAML_SCALAR_NODE)
-		return yaml_scalar(c->h, n);
-	bool map = n->type == YAML_MAPPING_NODE;
-	size_t count = map ? (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start)
-	                   : (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-	const char **keys = arena_alloc(c->h->arena, (count + 1) * sizeof(*keys));
-	struct hcl_value **items = arena_alloc(c->h->arena, (count + 1) * sizeof(*items));
-
-	for (size_t i = 0; i < count; i++) {
-		if (map) {
-			yaml_node_t *key = yaml_document_get_node(doc, n->data.mapping.pairs.start[i].key);
-
-			if (!key || key->type != YAML_SCALAR_NODE)
-				return hcl_call_error(c, "a key of a YAML mapping is no string");
-			keys[i] = arena_strndup(c->h->arena, (char *)key->data.scalar.value, key->data.scalar.length);
-		}
-		items[i] = yaml_value(c, doc, map ? n->data.mapping.pairs.start[i].value : n->data.sequence.items.start[i], depth + 1);
-		if (!items[i])
-			return NULL;
-	}
-	return map ? hcl_map(c->h, keys, items, (uint32_t)count) : hcl_list(c->h, HCL_LIST, items, (uint32_t)count);
-}
-
-static struct hcl_value *fn_yamldecode(struct hcl_call *c)
-{
-	yaml_parser_t parser;
-	yaml_document_t doc;
-	struct hcl_value *v = NULL;
-
-	if (!yaml_parser_initialize(&parser))
-		die("out of memory");
-	yaml_parser_set_input_string(&parser, (const unsigned char *)c->args[0]->s, c->args[0]->n);
-	if (!yaml_parser_load(&parser, &doc)) {
-		hcl_call_error(c, "the string is no YAML: line %zu: %s", parser.problem_mark.line + 1,
-		    parser.problem ? parser.problem : "unknown problem");
-	} else {
-		v = yaml_document_get_root_node(&doc) ? yaml_value(c, &doc, 1, 0) : hcl_null(c->h);
-		yaml_document_delete(&doc);
-		if (!v && !c->h->n_errors)
-			hcl_call_error(c, "the YAML is nested too deeply");
-	}
-	yaml_parser_delete(&parser);
-	return v;
-}
-
-static void put_indent(struct buf *b, int depth)
-{
-	for (int i = 0; i < depth; i++)
-		buf_puts(b, "  ");
-}
-
-static void put_yaml_string(struct buf *b, const char *s)
-{
-	json_t *j = json_string(s); /* a double-quoted YAML string takes JSON's escapes */
-	char *quoted = j ? json_dumps(j, JSON_ENCODE_ANY) : NULL;
-
-	buf_puts(b, quoted ? quoted : "\"\"");
-	free(quoted);
-	json_decref(j);
-}
-
-/* Block style with quoted strings, keys in order, as the language's own yamlencode writes it. In_list: the value begins
- * right after "- ". */
-static void put_yaml(struct hcl *h, struct buf *b, const struct hcl_value *v, int depth, bool in_list)
-{
-	if (v->kind < HCL_LIST) {
-		if (v->kind == HCL_STRING)
-			put_yaml_string(b, v->s);
-		else
-			hcl_put_json(h, b, v);
-		buf_putc(b, '\n');
-		return;
-	}
-	if (!v->n) {
-		buf_puts(b, v->kind == HCL_MAP ? "{}\n" : "[]\n");
-		return;
-	}
-	for (uint32_t i = 0; i < v->n; i++) {
-		const struct hcl_value *item = v->items[i];
-		bool open = item->kind >= HCL_LIST && item->n; /* goes on in lines of its own */
-
-		if (i || !in_list)
-			put_indent(b, depth);
-		if (v->kind != HCL_MAP) {
-			buf_puts(b, "- ");
-			put_yaml(h, b, item, depth + 1, true);
-			continue;
-		}
-		put_yaml_string(b, v->keys[i]);
-		buf_puts(b, open ? ":\n" : ": ");
-		put_yaml(h, b, item, item->kind == HCL_MAP ? depth + 1 : depth, false);
-	}
-}
-
-static struct hcl_value *fn_yamlencode(struct hcl_call *c)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-
-	buf_init(&b, HCL_MAX_STRING);
-	put_yaml(c->h, &b, c->args[0], 0, false);
-	return text(c, &b);
 }
 
 /* ---- CSV (RFC 4180) ---- */
@@ -182,8 +50,12 @@ struct row {
 static const char *read_cell(struct hcl_call *c, const char *p, struct buf *cell)
 {
 	if (*p != '"') {
-		size_t n = strcspn(p, ",\r\n");
+		size_t n = strcspn(p, ",\r\n\"");
 
+		if (p[n] == '"') {
+			hcl_call_error(c, "bare \" in a field without quotes");
+			return NULL;
+		}
 		buf_put(cell, p, n);
 		return p + n;
 	}
@@ -194,6 +66,21 @@ static const char *read_cell(struct hcl_call *c, const char *p, struct buf *cell
 	}
 	hcl_call_error(c, "a quoted field has no end");
 	return NULL;
+}
+
+static bool unique(struct hcl_call *c, const char *const *keys, uint32_t n)
+{
+	if (n == 1 && !*keys[0]) {
+		hcl_call_error(c, "missing header line");
+		return false;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < i && n < 10000; k++)
+			if (str_eq(keys[i], keys[k])) {
+				hcl_call_error(c, "duplicate column name \"%s\"", keys[i]);
+				return false;
+			}
+	return true;
 }
 
 /* One line; NULL at an error. */
@@ -230,6 +117,8 @@ static struct hcl_value *fn_csvdecode(struct hcl_call *c)
 
 	for (uint32_t i = 0; p && i < head.n; i++)
 		keys[i] = head.cells[i]->s;
+	if (p && !unique(c, keys, head.n))
+		p = NULL;
 	while (p && *p) {
 		p = read_row(c, p, &row);
 		if (p && row.n != head.n) {
@@ -240,10 +129,13 @@ static struct hcl_value *fn_csvdecode(struct hcl_call *c)
 			break;
 		if (n == cap)
 			items = xrealloc(items, cap = cap ? 2 * cap : 16, sizeof(*items));
-		items[n++] = hcl_map(c->h, keys, row.cells, row.n);
+		items[n++] = hcl_object(c->h, keys, row.cells, row.n);
 	}
-	if (p)
-		out = hcl_list(c->h, HCL_LIST, items, n);
+	if (p) {
+		struct hcl_value *like = hcl_object(c->h, keys, head.cells, head.n);
+
+		out = hcl_list(c->h, hcl_type_of(c->h, like), items, n);
+	}
 	free(items);
 	free(head.cells);
 	free(row.cells);
@@ -299,7 +191,7 @@ static struct hcl_value *fn_base64decode(struct hcl_call *c)
 
 	if (!decode64(c->args[0]->s, c->args[0]->n, &b))
 		return hcl_call_error(c, "failed to decode base64 data");
-	if (b.len && memchr(b.data, 0, b.len))
+	if (b.len && hcl_bad_text(b.data, b.len) < b.len)
 		return hcl_call_error(c, "the result of decoding the provided string is not valid UTF-8");
 	return text(c, &b);
 }
@@ -429,6 +321,8 @@ static struct hcl_value *fn_rsadecrypt(struct hcl_call *c)
 	crypto.mem_free(bio);
 	if (!key)
 		return hcl_call_error(c, "failed to parse key: the second argument is a private key in PEM form without a password");
+	if (ok && hcl_bad_text((char *)plain, n) < n)
+		return hcl_call_error(c, "the decrypted text is not valid UTF-8");
 	return ok ? hcl_string(c->h, (char *)plain, n) : hcl_call_error(c, "failed to decrypt: the key does not fit the text");
 }
 
@@ -453,14 +347,12 @@ const struct hcl_func hcl_funcs_encoding[] = {
     {"bcrypt", "sn?", fn_bcrypt},
     {"csvdecode", "s", fn_csvdecode},
     {"jsondecode", "s", fn_jsondecode},
-    {"jsonencode", "a", fn_jsonencode},
+    {"jsonencode", "A", fn_jsonencode},
     {"md5", "s", fn_md5},
     {"rsadecrypt", "ss", fn_rsadecrypt},
     {"sha1", "s", fn_sha1},
     {"sha256", "s", fn_sha256},
     {"sha512", "s", fn_sha512},
     {"urlencode", "s", fn_urlencode},
-    {"yamldecode", "s", fn_yamldecode},
-    {"yamlencode", "a", fn_yamlencode},
     {NULL, NULL, NULL},
 };

@@ -24,27 +24,82 @@ static struct hcl_value *fn_floor(struct hcl_call *c)
 
 static struct hcl_value *from_double(struct hcl_call *c, double d)
 {
-	char text[64];
+	struct hcl_value *v = hcl_double(c->h, d);
 
-	if (!isfinite(d))
-		return hcl_call_error(c, "the result is not a number");
-	snprintf(text, sizeof(text), "%.17g", d);
-	for (int digits = 1; digits < 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, d);
-		if (strtod(text, NULL) == d)
-			break;
+	return v ? v : hcl_call_error(c, "the result is not a number");
+}
+
+/* The natural logarithm by the polynomial of FDLIBM (netlib.org/fdlibm/e_log.c), so that its last digit is the one that
+ * other implementations of the language print. */
+static double natural_log(double x)
+{
+	static const double odd[] = {6.666666666666735130e-01, 2.857142874366239149e-01, 1.818357216161805012e-01, 1.479819860511658591e-01},
+			    even[] = {3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01},
+			    ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
+	int k;
+
+	if (!(x > 0) || !isfinite(x))
+		return log(x);
+	double m = frexp(x, &k);
+
+	if (m < M_SQRT2 / 2) {
+		m *= 2;
+		k--;
 	}
-	return hcl_number_parse(c->h, text, strlen(text));
+	double f = m - 1, s = f / (2 + f), z = s * s, w = z * z, half = 0.5 * f * f;
+	double rest = z * (odd[0] + w * (odd[1] + w * (odd[2] + w * odd[3]))) + w * (even[0] + w * (even[1] + w * even[2]));
+
+	return k * ln2_high - ((half - (s * (half + rest) + k * ln2_low)) - f);
 }
 
 static struct hcl_value *fn_log(struct hcl_call *c)
 {
-	return from_double(c, log(hcl_number_double(c->args[0])) / log(hcl_number_double(c->args[1])));
+	return from_double(c, natural_log(hcl_number_double(c->args[0])) / natural_log(hcl_number_double(c->args[1])));
+}
+
+/* x to the y by repeated squaring of the mantissa, for the whole part of y; so the last digit is the one that other
+ * implementations of the language print. */
+static double power(double x, double y)
+{
+	double whole, part = modf(fabs(y), &whole), result = 1, m;
+	int exponent = 0, e;
+
+	if (y == 0 || x == 1)
+		return 1;
+	if (fabs(y) == 0.5)
+		return y < 0 ? 1 / sqrt(x) : sqrt(x);
+	if (x == 0 || !isfinite(x) || !isfinite(y) || (part != 0 && x < 0) || whole >= 0x1p62)
+		return pow(x, y);
+	if (part != 0) {
+		if (part > 0.5) {
+			part--;
+			whole++;
+		}
+		result = exp(part * natural_log(x));
+	}
+	m = frexp(x, &e);
+	for (int64_t i = (int64_t)whole; i; i >>= 1) {
+		if (e < -(1 << 12) || e > 1 << 12) { /* far over or below what a double holds */
+			exponent += e;
+			break;
+		}
+		if (i & 1) {
+			result *= m;
+			exponent += e;
+		}
+		m *= m;
+		e *= 2;
+		if (m < 0.5) {
+			m += m;
+			e--;
+		}
+	}
+	return y < 0 ? ldexp(1 / result, -exponent) : ldexp(result, exponent);
 }
 
 static struct hcl_value *fn_pow(struct hcl_call *c)
 {
-	return from_double(c, pow(hcl_number_double(c->args[0]), hcl_number_double(c->args[1])));
+	return from_double(c, power(hcl_number_double(c->args[0]), hcl_number_double(c->args[1])));
 }
 
 static struct hcl_value *fn_signum(struct hcl_call *c)
@@ -119,7 +174,7 @@ static int zone_of(const char *text)
 	size_t n = strlen(text);
 	int hours, minutes;
 
-	if (n < 6 || sscanf(text + n - 5, "%2d:%2d", &hours, &minutes) != 2)
+	if (n < 6 || !strchr("+-", text[n - 6]) || sscanf(text + n - 5, "%2d:%2d", &hours, &minutes) != 2)
 		return 0;
 	return (text[n - 6] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
@@ -204,7 +259,10 @@ static struct hcl_value *fn_formatdate(struct hcl_call *c)
 	while (*p) {
 		size_t n = strspn(p, (char[]){*p, 0});
 
-		if (*p == '\'') { /* quoted text; a doubled quote stands for itself */
+		if (*p == '\'' && p[1] == '\'') {
+			buf_putc(&b, '\'');
+			p += 2;
+		} else if (*p == '\'') { /* quoted text; a doubled quote in it stands for itself */
 			const char *end = p + 1;
 
 			while (*end && !(*end == '\'' && end[1] != '\'')) {
@@ -235,6 +293,7 @@ static struct hcl_value *fn_timeadd(struct hcl_call *c)
 		return NULL;
 	if (duration_parse(c->args[1]->s, &duration) < 0 || __builtin_add_overflow(at, duration, &sum))
 		return hcl_call_error(c, "\"%s\" is not a valid duration, as 1h30m is", c->args[1]->s);
+	sum -= ((sum % SECOND) + SECOND) % SECOND; /* fractions of a second are not printed */
 	if (!zone) {
 		time_format_rfc3339(sum, text);
 	} else {

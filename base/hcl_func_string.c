@@ -1,4 +1,4 @@
-/* Functions over strings. Lengths and positions count characters (code points), not bytes. */
+/* Functions over strings. Lengths and positions count characters as people see them (grapheme clusters), not bytes. */
 #include <ctype.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -22,13 +22,65 @@ static size_t rune_bytes(const char *s, size_t n)
 	return i;
 }
 
-static size_t runes(const char *s, size_t n)
+/* Reads one code point; a byte that begins none stands for itself. Returns its bytes. */
+static size_t read_rune(const char *s, size_t n, utf8proc_int32_t *rune)
+{
+	utf8proc_ssize_t bytes = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, rune);
+
+	if (bytes > 0)
+		return (size_t)bytes;
+	*rune = (unsigned char)*s;
+	return 1;
+}
+
+size_t hcl_grapheme(const char *s, size_t n)
+{
+	utf8proc_int32_t state = 0, rune, next;
+	size_t at = read_rune(s, n, &rune);
+
+	while (at < n) {
+		size_t bytes = read_rune(s + at, n - at, &next);
+
+		if (utf8proc_grapheme_break_stateful(rune, next, &state))
+			break;
+		at += bytes;
+		rune = next;
+	}
+	return at;
+}
+
+size_t hcl_graphemes(const char *s, size_t n)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < n; i += rune_bytes(s + i, n - i))
+	for (size_t i = 0; i < n; i += hcl_grapheme(s + i, n - i))
 		count++;
 	return count;
+}
+
+static bool is_blank(utf8proc_int32_t rune)
+{
+	if (rune < 0x80)
+		return isspace(rune);
+	return rune == 0x85 || rune == 0xa0 || rune == 0x1680 || (rune >= 0x2000 && rune <= 0x200a) || rune == 0x2028 || rune == 0x2029 ||
+	       rune == 0x202f || rune == 0x205f || rune == 0x3000;
+}
+
+/* Does a word end before the character after this one? */
+static bool ends_word(utf8proc_int32_t rune)
+{
+	utf8proc_category_t k = utf8proc_category(rune);
+
+	if (rune < 0x80)
+		return !isalnum(rune) && rune != '_';
+	if ((k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) || k == UTF8PROC_CATEGORY_ND)
+		return false;
+	return is_blank(rune);
+}
+
+static utf8proc_int32_t to_upper(utf8proc_int32_t rune)
+{
+	return rune == 0xdf ? rune : utf8proc_toupper(rune); /* a sharp s has no capital of one letter */
 }
 
 static struct hcl_value *map_case(struct hcl_call *c, utf8proc_int32_t (*fn)(utf8proc_int32_t), bool titles)
@@ -40,17 +92,19 @@ static struct hcl_value *map_case(struct hcl_call *c, utf8proc_int32_t (*fn)(utf
 	buf_init(&out, HCL_MAX_STRING);
 	for (size_t i = 0; i < v->n;) {
 		utf8proc_int32_t rune;
-		utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)v->s + i, (utf8proc_ssize_t)(v->n - i), &rune);
 		utf8proc_uint8_t bytes[4];
+		size_t n = read_rune(v->s + i, v->n - i, &rune);
 
-		if (n <= 0) {
+		if (n == 1 && (v->s[i] & 0x80)) {
 			buf_putc(&out, v->s[i++]);
 			continue;
 		}
-		i += (size_t)n;
+		i += n;
+		bool word = !ends_word(rune);
+
 		if (!titles || !inside)
 			rune = fn(rune);
-		inside = !(rune < 0x80 && isspace(rune)) && rune != 0x85 && rune != 0xa0;
+		inside = word;
 		buf_put(&out, bytes, (size_t)utf8proc_encode_char(rune, bytes));
 	}
 	return text(c, &out);
@@ -58,7 +112,7 @@ static struct hcl_value *map_case(struct hcl_call *c, utf8proc_int32_t (*fn)(utf
 
 static struct hcl_value *fn_upper(struct hcl_call *c)
 {
-	return map_case(c, utf8proc_toupper, false);
+	return map_case(c, to_upper, false);
 }
 
 static struct hcl_value *fn_lower(struct hcl_call *c)
@@ -68,7 +122,7 @@ static struct hcl_value *fn_lower(struct hcl_call *c)
 
 static struct hcl_value *fn_title(struct hcl_call *c)
 {
-	return map_case(c, utf8proc_totitle, true);
+	return map_case(c, to_upper, true);
 }
 
 static struct hcl_value *piece(struct hcl_call *c, const char *s, size_t from, size_t to)
@@ -116,12 +170,18 @@ static struct hcl_value *fn_trim(struct hcl_call *c)
 static struct hcl_value *fn_trimspace(struct hcl_call *c)
 {
 	const char *s = c->args[0]->s;
-	size_t from = 0, to = c->args[0]->n;
+	size_t from = 0, to = c->args[0]->n, at;
+	utf8proc_int32_t rune;
 
-	while (from < to && isspace((unsigned char)s[from]))
-		from++;
-	while (to > from && isspace((unsigned char)s[to - 1]))
-		to--;
+	for (size_t n; from < to && (n = read_rune(s + from, to - from, &rune), is_blank(rune));)
+		from += n;
+	for (; to > from; to = at) {
+		for (at = to - 1; at > from && (s[at] & 0xc0) == 0x80;)
+			at--;
+		read_rune(s + at, to - at, &rune);
+		if (!is_blank(rune))
+			break;
+	}
 	return piece(c, s, from, to);
 }
 
@@ -143,23 +203,20 @@ static struct hcl_value *fn_trimsuffix(struct hcl_call *c)
 
 static struct hcl_value *fn_strlen(struct hcl_call *c)
 {
-	return hcl_int(c->h, (int64_t)runes(c->args[0]->s, c->args[0]->n));
+	return hcl_int(c->h, (int64_t)hcl_graphemes(c->args[0]->s, c->args[0]->n));
 }
 
-static struct hcl_value *fn_strrev(struct hcl_call *c)
+struct hcl_value *hcl_reverse_string(struct hcl_call *c)
 {
-	cleanup_buf struct buf out = BUF_INIT;
-	const char *s = c->args[0]->s;
+	size_t n = c->args[0]->n, to = n;
+	char *out = arena_alloc(c->h->arena, n + 1);
 
-	for (size_t to = c->args[0]->n; to > 0;) {
-		size_t from = to - 1;
-
-		while (from > 0 && (s[from] & 0xc0) == 0x80)
-			from--;
-		buf_put(&out, s + from, to - from);
-		to = from;
+	for (size_t from = 0, bytes; from < n; from += bytes) {
+		bytes = hcl_grapheme(c->args[0]->s + from, n - from);
+		to -= bytes;
+		memcpy(out + to, c->args[0]->s + from, bytes);
 	}
-	return text(c, &out);
+	return hcl_string(c->h, out, n);
 }
 
 /* substr(s, offset, length): a negative offset counts from the end, length -1 means the rest. */
@@ -167,18 +224,22 @@ static struct hcl_value *fn_substr(struct hcl_call *c)
 {
 	const char *s = c->args[0]->s;
 	size_t n = c->args[0]->n, from = 0, to;
-	int64_t offset, length, total = (int64_t)runes(s, n);
+	int64_t offset, length;
 
 	if (!hcl_number_int(c->args[1], &offset) || !hcl_number_int(c->args[2], &length))
 		return hcl_call_error(c, "offset and length must be whole numbers");
-	if (offset < 0)
-		offset = MAX(total + offset, 0);
-	if (length < 0)
-		length = total;
+	if (offset >= 0 && length == 0)
+		return piece(c, s, 0, 0);
+	if (offset < 0) {
+		offset += (int64_t)hcl_graphemes(s, n);
+		length = length ? length : -1; /* as the language has it: no length from the end means all of it */
+	}
 	for (; offset > 0 && from < n; offset--)
-		from += rune_bytes(s + from, n - from);
+		from += hcl_grapheme(s + from, n - from);
+	if (length < 0)
+		return piece(c, s, from, n);
 	for (to = from; length > 0 && to < n; length--)
-		to += rune_bytes(s + to, n - to);
+		to += hcl_grapheme(s + to, n - to);
 	return piece(c, s, from, to);
 }
 
@@ -210,9 +271,8 @@ static struct hcl_value *fn_join(struct hcl_call *c)
 		for (uint32_t k = 0; k < c->args[i]->n; k++) {
 			struct hcl_value *v = c->args[i]->items[k];
 
-			v = v->kind == HCL_NULL ? NULL : hcl_to(c->h, HCL_STRING, v);
-			if (!v)
-				return hcl_call_error(c, "element %u of list %u is no string", k, i);
+			if (v->kind == HCL_NULL)
+				return hcl_call_error(c, "element %u of list %u is null; cannot concatenate null values", k, i);
 			if (!first)
 				buf_put(&out, c->args[0]->s, c->args[0]->n);
 			buf_put(&out, v->s, v->n);
@@ -227,7 +287,7 @@ static struct hcl_value *fn_split(struct hcl_call *c)
 	struct hcl_value **items = NULL, *out;
 	uint32_t n = 0, cap = 0;
 
-	for (bool more = true; more;) {
+	for (bool more = *s || *sep; more;) {
 		if (n == cap)
 			items = xrealloc(items, cap = cap ? 2 * cap : 16, sizeof(*items));
 		if (*sep) {
@@ -241,34 +301,67 @@ static struct hcl_value *fn_split(struct hcl_call *c)
 		items[n++] = hcl_string(c->h, s, at ? (size_t)(at - s) : strlen(s));
 		s = at + strlen(sep);
 	}
-	out = hcl_list(c->h, HCL_LIST, items, n);
+	out = hcl_list(c->h, &hcl_type_string, items, n);
 	free(items);
 	return out;
 }
 
-/* Go's replacement templates: $1, ${1}, ${name}; $$ is a dollar sign. PCRE2 wants ${1}. */
-static char *replacement(const char *s)
+/* Puts a replacement: $1, $name and ${name} stand for groups, $$ for a dollar sign; groups there are not are empty. */
+static void put_replacement(struct buf *out, const char *with, const pcre2_code *re, pcre2_match_data *m, const char *subject)
 {
-	struct buf b = BUF_INIT;
+	const PCRE2_SIZE *spans = pcre2_get_ovector_pointer(m);
+	uint32_t groups = pcre2_get_ovector_count(m);
 
-	while (*s) {
-		if (*s == '$' && (isalnum((unsigned char)s[1]) || s[1] == '_')) {
-			size_t n = strspn(s + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+	for (const char *p = with; *p;) {
+		const char *name = p + 1;
+		bool brace = *p == '$' && *name == '{';
+		size_t n = strspn(name += brace, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+		char group[64];
+		long number;
 
-			buf_printf(&b, "${%.*s}", (int)n, s + 1);
-			s += n + 1;
-		} else {
-			if (*s == '$' && s[1] == '$')
-				buf_putc(&b, *s++);
-			buf_putc(&b, *s++);
+		if (*p != '$' || !n || n >= sizeof(group) || (brace && name[n] != '}')) {
+			p += *p == '$' && p[1] == '$';
+			buf_putc(out, *p++);
+			continue;
 		}
+		memcpy(group, name, n);
+		group[n] = 0;
+		number = strspn(group, "0123456789") == n ? strtol(group, NULL, 10)
+							  : pcre2_substring_number_from_name(re, (PCRE2_SPTR)group);
+		if (number >= 0 && number < groups && spans[2 * number] != PCRE2_UNSET)
+			buf_put(out, subject + spans[2 * number], spans[2 * number + 1] - spans[2 * number]);
+		p = name + n + brace;
 	}
-	return buf_take(&b);
+}
+
+/* All matches, from left to right; an empty match right after another does not count. False: it takes too long. */
+static bool replace_all(struct buf *out, const pcre2_code *re, pcre2_match_data *m, pcre2_match_context *limits, const char *s, size_t n,
+    const char *with)
+{
+	const PCRE2_SIZE *spans = pcre2_get_ovector_pointer(m);
+	size_t done = 0;
+
+	for (size_t at = 0; at <= n && !out->full;) {
+		int r = pcre2_match(re, (PCRE2_SPTR)s, n, at, at ? PCRE2_NO_UTF_CHECK : 0, m, limits);
+
+		if (r == PCRE2_ERROR_NOMATCH)
+			break;
+		if (r < 0)
+			return false;
+		buf_put(out, s + done, spans[0] - done);
+		if (spans[1] > done || spans[0] == 0)
+			put_replacement(out, with, re, m, s);
+		done = spans[1];
+		at = MAX(at + (at < n ? rune_bytes(s + at, n - at) : 1), done);
+	}
+	buf_put(out, s + done, n - done);
+	return true;
 }
 
 static struct hcl_value *regex_replace(struct hcl_call *c, const char *pattern, const char *with)
 {
-	PCRE2_SIZE where, n = c->args[0]->n * 2 + 1024;
+	cleanup_buf struct buf out = BUF_INIT;
+	PCRE2_SIZE where;
 	int code;
 	pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &where, NULL);
 
@@ -279,23 +372,16 @@ static struct hcl_value *regex_replace(struct hcl_call *c, const char *pattern, 
 		return hcl_call_error(c, "the pattern is wrong at character %zu: %s", (size_t)where, (char *)message);
 	}
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
+	pcre2_match_data *m = pcre2_match_data_create_from_pattern(re, NULL);
 
 	pcre2_set_match_limit(limits, 1000000);
-	cleanup_free char *template = replacement(with), *out = NULL;
-	int r;
+	buf_init(&out, HCL_MAX_STRING);
+	bool ok = replace_all(&out, re, m, limits, c->args[0]->s, c->args[0]->n, with);
 
-	do { /* twice at most: the first try says how much room is needed */
-		out = xrealloc(out, n, 1);
-		r = pcre2_substitute(re, (PCRE2_SPTR)c->args[0]->s, c->args[0]->n, 0,
-		    PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_OVERFLOW_LENGTH | PCRE2_SUBSTITUTE_UNSET_EMPTY |
-		        PCRE2_SUBSTITUTE_UNKNOWN_UNSET,
-		    NULL, limits, (PCRE2_SPTR)template, PCRE2_ZERO_TERMINATED, (PCRE2_UCHAR *)out, &n);
-	} while (r == PCRE2_ERROR_NOMEMORY && n <= HCL_MAX_STRING);
+	pcre2_match_data_free(m);
 	pcre2_match_context_free(limits);
 	pcre2_code_free(re);
-	if (r < 0)
-		return hcl_call_error(c, "the pattern takes too long on this text, or the result is too large");
-	return hcl_string(c->h, out, n);
+	return ok ? text(c, &out) : hcl_call_error(c, "the pattern takes too long on this text");
 }
 
 static struct hcl_value *fn_regex_replace(struct hcl_call *c)
@@ -308,9 +394,16 @@ static struct hcl_value *fn_replace(struct hcl_call *c)
 	cleanup_buf struct buf out = BUF_INIT;
 	const char *s = c->args[0]->s, *old = c->args[1]->s, *new = c->args[2]->s, *at;
 
-	if (!*old)
-		return c->args[0];
 	buf_init(&out, HCL_MAX_STRING);
+	if (!*old) { /* stands before every character and at the end */
+		for (size_t i = 0, n; i < c->args[0]->n; i += n) {
+			n = rune_bytes(s + i, c->args[0]->n - i);
+			buf_puts(&out, new);
+			buf_put(&out, s + i, n);
+		}
+		buf_puts(&out, new);
+		return text(c, &out);
+	}
 	while ((at = strstr(s, old))) {
 		buf_put(&out, s, (size_t)(at - s));
 		buf_puts(&out, new);
@@ -320,232 +413,16 @@ static struct hcl_value *fn_replace(struct hcl_call *c)
 	return text(c, &out);
 }
 
-/* ---- format ---- */
-
-struct spec { /* one %verb */
-	bool minus, plus, space, zero, alternate;
-	int width, precision;
-	char verb;
-};
-
-static const char *read_spec(const char *p, struct spec *s)
-{
-	memset(s, 0, sizeof(*s));
-	s->precision = -1;
-	for (;; p++) {
-		if (*p == '-')
-			s->minus = true;
-		else if (*p == '+')
-			s->plus = true;
-		else if (*p == ' ')
-			s->space = true;
-		else if (*p == '0')
-			s->zero = true;
-		else if (*p == '#')
-			s->alternate = true;
-		else
-			break;
-	}
-	for (; isdigit((unsigned char)*p) && s->width < 10000; p++)
-		s->width = 10 * s->width + *p - '0';
-	if (*p == '.')
-		for (s->precision = 0, p++; isdigit((unsigned char)*p) && s->precision < 10000; p++)
-			s->precision = 10 * s->precision + *p - '0';
-	s->verb = *p;
-	return *p ? p + 1 : p;
-}
-
-static void pad(struct buf *out, const struct spec *s, const char *body, size_t n)
-{
-	int64_t missing = s->width - (int64_t)runes(body, n);
-
-	if (s->zero && !s->minus && n && (*body == '-' || *body == '+')) {
-		buf_putc(out, *body++);
-		n--;
-	}
-	for (int64_t i = 0; !s->minus && i < missing; i++)
-		buf_putc(out, s->zero ? '0' : ' ');
-	buf_put(out, body, n);
-	for (int64_t i = 0; s->minus && i < missing; i++)
-		buf_putc(out, ' ');
-}
-
-static void put_integer(struct buf *body, const struct spec *s, int64_t i)
-{
-	uint64_t u = i < 0 ? -(uint64_t)i : (uint64_t)i;
-	char digits[80];
-	size_t n = 0;
-	unsigned base = s->verb == 'b' ? 2 : s->verb == 'o' ? 8 : s->verb == 'd' ? 10 : 16;
-
-	do {
-		digits[n++] = (s->verb == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[u % base];
-	} while (u /= base);
-	if (i < 0 || s->plus || s->space)
-		buf_putc(body, i < 0 ? '-' : s->plus ? '+' : ' ');
-	if (s->alternate && base == 16)
-		buf_printf(body, "0%c", s->verb);
-	while (n)
-		buf_putc(body, digits[--n]);
-}
-
-static bool put_number(struct hcl_call *c, struct buf *body, const struct spec *s, struct hcl_value *v)
-{
-	char how[16];
-	int64_t i;
-
-	v = v->kind == HCL_NULL ? NULL : hcl_to(c->h, HCL_NUMBER, v);
-	if (!v) {
-		hcl_call_error(c, "unsupported value for \"%%%c\": a number is required", s->verb);
-		return false;
-	}
-	if (strchr("dboxX", s->verb)) {
-		if (hcl_number_int(v, &i))
-			put_integer(body, s, i);
-		else
-			buf_puts(body, hcl_number_text(c->h, hcl_round(c->h, hcl_compare(v, hcl_int(c->h, 0)) < 0 ? 'c' : 'f', v)));
-		return true;
-	}
-	snprintf(how, sizeof(how), "%%%s.*%c", s->plus ? "+" : s->space ? " " : "", s->verb);
-	double d = hcl_number_double(v);
-
-	if (s->precision < 0 && (s->verb == 'g' || s->verb == 'G')) {
-		for (int digits = 1; digits <= 17; digits++) {
-			char try[64];
-
-			snprintf(try, sizeof(try), how, digits, d);
-			if (strtod(try, NULL) == d || digits == 17) {
-				buf_puts(body, try);
-				return true;
-			}
-		}
-	}
-	buf_printf(body, how, s->precision < 0 ? 6 : s->precision, d);
-	return true;
-}
-
-static bool put_verb(struct hcl_call *c, struct buf *out, const struct spec *s, struct hcl_value *v)
-{
-	cleanup_buf struct buf body = BUF_INIT;
-	struct hcl_value *t;
-
-	switch (s->verb) {
-	case 'v':
-		if (v->kind == HCL_STRING && !s->alternate)
-			buf_put(&body, v->s, v->n);
-		else
-			hcl_put_json(c->h, &body, v);
-		break;
-	case 's':
-	case 'q':
-		t = v->kind == HCL_NULL ? NULL : hcl_to(c->h, HCL_STRING, v);
-		if (!t) {
-			hcl_call_error(c, "unsupported value for \"%%%c\": string required", s->verb);
-			return false;
-		}
-		if (s->verb == 'q') {
-			hcl_put_json(c->h, &body, t);
-		} else {
-			size_t n = 0;
-
-			for (int left = s->precision; n < t->n && left != 0; left--)
-				n += rune_bytes(t->s + n, t->n - n);
-			buf_put(&body, t->s, n);
-		}
-		break;
-	case 't':
-		t = v->kind == HCL_NULL ? NULL : hcl_to(c->h, HCL_BOOL, v);
-		if (!t) {
-			hcl_call_error(c, "unsupported value for \"%%t\": bool required");
-			return false;
-		}
-		buf_puts(&body, t->b ? "true" : "false");
-		break;
-	default:
-		if (!s->verb || !strchr("dboxXeEfFgG", s->verb)) {
-			hcl_call_error(c, "unsupported format verb '%c'", s->verb ? s->verb : '%');
-			return false;
-		}
-		if (!put_number(c, &body, s, v))
-			return false;
-	}
-	pad(out, s, body.len ? body.data : "", body.len);
-	return true;
-}
-
-static struct hcl_value *format(struct hcl_call *c, struct hcl_value **args, uint32_t n)
-{
-	cleanup_buf struct buf out = BUF_INIT;
-	uint32_t next = 0;
-
-	buf_init(&out, HCL_MAX_STRING);
-	for (const char *p = c->args[0]->s; *p;) {
-		struct spec s;
-
-		if (*p != '%') {
-			buf_putc(&out, *p++);
-			continue;
-		}
-		if (p[1] == '%') {
-			buf_putc(&out, '%');
-			p += 2;
-			continue;
-		}
-		p = read_spec(p + 1, &s);
-		if (next >= n)
-			return hcl_call_error(c, "not enough arguments for \"%%%c\"", s.verb ? s.verb : '?');
-		if (!put_verb(c, &out, &s, args[next++]))
-			return NULL;
-	}
-	if (next < n)
-		return hcl_call_error(c, "too many arguments; only %u used by format string", next);
-	return text(c, &out);
-}
-
-static struct hcl_value *fn_format(struct hcl_call *c)
-{
-	return format(c, c->args + 1, c->n - 1);
-}
-
-static struct hcl_value *fn_formatlist(struct hcl_call *c)
-{
-	uint32_t length = 1;
-	bool lists = false;
-
-	for (uint32_t i = 1; i < c->n; i++)
-		if (c->args[i]->kind == HCL_LIST || c->args[i]->kind == HCL_SET) {
-			if (lists && c->args[i]->n != length)
-				return hcl_call_error(c, "argument %u has length %u, inconsistent with earlier length %u", i + 1, c->args[i]->n, length);
-			length = c->args[i]->n;
-			lists = true;
-		}
-	struct hcl_value **out = arena_alloc(c->h->arena, (length + 1) * sizeof(*out));
-	struct hcl_value **args = arena_alloc(c->h->arena, c->n * sizeof(*args));
-
-	for (uint32_t row = 0; row < length; row++) {
-		for (uint32_t i = 1; i < c->n; i++) {
-			bool list = c->args[i]->kind == HCL_LIST || c->args[i]->kind == HCL_SET;
-
-			args[i - 1] = list ? c->args[i]->items[row] : c->args[i];
-		}
-		out[row] = format(c, args, c->n - 1);
-		if (!out[row] || hcl_over_budget(c->h, c->at))
-			return NULL;
-	}
-	return hcl_list(c->h, HCL_LIST, out, length);
-}
-
 const struct hcl_func hcl_funcs_string[] = {
     {"chomp", "s", fn_chomp},
-    {"format", "sa*", fn_format},
-    {"formatlist", "sa*", fn_formatlist},
     {"indent", "ns", fn_indent},
-    {"join", "sl*", fn_join},
+    {"join", "sL*", fn_join},
     {"lower", "s", fn_lower},
     {"regex_replace", "sss", fn_regex_replace},
     {"replace", "sss", fn_replace},
     {"split", "ss", fn_split},
     {"strlen", "s", fn_strlen},
-    {"strrev", "s", fn_strrev},
+    {"strrev", "s", hcl_reverse_string},
     {"substr", "snn", fn_substr},
     {"title", "s", fn_title},
     {"trim", "ss", fn_trim},

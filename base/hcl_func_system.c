@@ -100,7 +100,7 @@ static struct hcl_value *fn_file(struct hcl_call *c)
 
 	if (!read_file(c, &b))
 		return NULL;
-	if (b.len && memchr(b.data, 0, b.len))
+	if (b.len && hcl_bad_text(b.data, b.len) < b.len)
 		return hcl_call_error(c, "contents of %s are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded contents", c->args[0]->s);
 	return hcl_string(c->h, b.len ? b.data : "", b.len);
 }
@@ -175,7 +175,7 @@ static struct hcl_value *fn_fileset(struct hcl_call *c)
 			globfree(&g);
 		}
 	}
-	out = hcl_list(c->h, HCL_SET, items, n);
+	out = hcl_set(c->h, &hcl_type_string, items, n);
 	free(items);
 	return out;
 }
@@ -319,7 +319,7 @@ static struct hcl_value *fn_cidrsubnets(struct hcl_call *c)
 			return NULL;
 		next = (at + 1) * size;
 	}
-	return hcl_list(c->h, HCL_LIST, out, c->n - 1);
+	return hcl_list(c->h, &hcl_type_string, out, c->n - 1);
 }
 
 /* ---- ids ---- */
@@ -390,9 +390,15 @@ static struct hcl_value *fn_convert(struct hcl_call *c)
 {
 	if (c->expr->n != 2)
 		return hcl_call_error(c, "takes a value and a type");
-	struct hcl_value *v = hcl_eval(c->h, c->expr->a[0], c->scope);
+	const struct hcl_type *t = hcl_type_parse(c->h, c->expr->a[1]);
+	struct hcl_value *v = t ? hcl_eval(c->h, c->expr->a[0], c->scope) : NULL;
+	const char *why = "";
 
-	return v ? hcl_convert(c->h, c->expr->a[1], v, c->at, "value") : NULL;
+	if (!v)
+		return NULL;
+	struct hcl_value *made = hcl_as(c->h, t, v, &why);
+
+	return made ? made : hcl_call_error(c, "%s", why);
 }
 
 static struct hcl_value *to_kind(struct hcl_call *c, enum hcl_kind kind, const char *name)
@@ -432,9 +438,9 @@ const struct hcl_func hcl_funcs_system[] = {
     {"fileexists", "s", fn_fileexists},
     {"fileset", "ss", fn_fileset},
     {"pathexpand", "s", fn_pathexpand},
-    {"tobool", "a", fn_tobool},
-    {"tonumber", "a", fn_tonumber},
-    {"tostring", "a", fn_tostring},
+    {"tobool", "A", fn_tobool},
+    {"tonumber", "A", fn_tonumber},
+    {"tostring", "A", fn_tostring},
     {"try", NULL, fn_try},
     {"uuidv5", "ss", fn_uuidv5},
     {NULL, NULL, NULL},

@@ -18,10 +18,14 @@ struct hcl_expr *parse_expr(struct parser *p);
 struct hcl_expr *parse_quoted(struct parser *p);
 /* At "<<". */
 struct hcl_expr *parse_heredoc(struct parser *p);
+bool starts_name(char c);
+bool in_name(char c);
 void skip_blanks(struct parser *p);
+void skip_lines(struct parser *p); /* and line ends */
 /* An identifier, or NULL without an error. */
 const char *parse_name(struct parser *p);
 bool eat(struct parser *p, const char *token); /* after blanks */
+bool eat_word(struct parser *p, const char *word); /* not when it goes on */
 bool peek(struct parser *p, const char *token);
 void *parse_fail(struct parser *p, struct hcl_range at, const char *title, const char *detail); /* returns NULL */
 struct hcl_range here(const struct parser *p);

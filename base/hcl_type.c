@@ -1,167 +1,473 @@
-/* Type constraints of variables: string, list(number), object({...}), ... and conversion to them. */
+/*
+ * Types of values, as the language's type system (go-cty) has them: what a value is, when two types are one, the type
+ * that several have in common, and conversion. The rules are those of its documentation of "unification" and
+ * "conversion": primitives meet in string, a tuple stands for a list where one is asked for, an object for a map.
+ */
 #include "base/hcl.h"
 
-static struct hcl_value *mismatch(struct hcl *h, struct hcl_range at, const char *what, const char *wanted, const struct hcl_value *v)
+const struct hcl_type hcl_any = {.kind = HCL_NULL}, hcl_type_bool = {.kind = HCL_BOOL}, hcl_type_number = {.kind = HCL_NUMBER},
+		      hcl_type_string = {.kind = HCL_STRING};
+
+const struct hcl_type *hcl_type_of_elements(struct hcl *h, enum hcl_kind kind, const struct hcl_type *elem)
 {
-	hcl_error(h, at, "Invalid value for variable", "%s: %s required, and this is %s.", what, wanted, hcl_kind_name(v));
-	return NULL;
+	struct hcl_type *t = arena_alloc(h->arena, sizeof(*t));
+
+	t->kind = kind;
+	t->elem = elem;
+	return t;
 }
 
-static const struct hcl_expr *argument(struct hcl *h, const struct hcl_expr *type)
+static struct hcl_type *structural(struct hcl *h, enum hcl_kind kind, uint32_t n)
 {
-	if (type->n == 1)
-		return type->a[0];
-	hcl_error(h, type->range, "Invalid type specification", "The %s type constructor takes one argument: the type of the elements.", type->name);
-	return NULL;
+	struct hcl_type *t = arena_alloc(h->arena, sizeof(*t));
+
+	t->kind = kind;
+	t->n = n;
+	t->types = arena_alloc(h->arena, (n + 1) * sizeof(*t->types));
+	return t;
 }
 
-static struct hcl_value *convert_list(struct hcl *h, const struct hcl_expr *type, struct hcl_value *v, struct hcl_range at,
-    const char *what, enum hcl_kind kind)
+const struct hcl_type *hcl_type_of(struct hcl *h, struct hcl_value *v)
 {
-	const struct hcl_expr *element = argument(h, type);
-
-	if (!element)
-		return NULL;
-	if (v->kind != HCL_LIST && v->kind != HCL_SET)
-		return mismatch(h, at, what, kind == HCL_SET ? "set" : "list", v);
-	struct hcl_value **items = arena_alloc(h->arena, (v->n + 1) * sizeof(*items));
+	if (v->type)
+		return v->type;
+	struct hcl_type *t = structural(h, v->kind, v->n);
 
 	for (uint32_t i = 0; i < v->n; i++)
-		if (!(items[i] = hcl_convert(h, element, v->items[i], at, arena_printf(h->arena, "%s[%u]", what, i))))
-			return NULL;
-	return hcl_list(h, kind, items, v->n);
+		t->types[i] = hcl_type_of(h, v->items[i]);
+	t->names = v->keys;
+	return v->type = t;
 }
 
-static struct hcl_value *convert_map(struct hcl *h, const struct hcl_expr *type, struct hcl_value *v, struct hcl_range at,
-    const char *what)
+bool hcl_type_equal(const struct hcl_type *a, const struct hcl_type *b)
 {
-	const struct hcl_expr *element = argument(h, type);
-
-	if (!element)
-		return NULL;
-	if (v->kind != HCL_MAP)
-		return mismatch(h, at, what, "map", v);
-	struct hcl_value **items = arena_alloc(h->arena, (v->n + 1) * sizeof(*items));
-
-	for (uint32_t i = 0; i < v->n; i++)
-		if (!(items[i] = hcl_convert(h, element, v->items[i], at, arena_printf(h->arena, "%s[\"%s\"]", what, v->keys[i]))))
-			return NULL;
-	return hcl_map(h, v->keys, items, v->n);
+	if (a == b)
+		return true;
+	if (a->kind != b->kind || a->n != b->n)
+		return false;
+	if (a->elem)
+		return hcl_type_equal(a->elem, b->elem);
+	for (uint32_t i = 0; i < a->n; i++)
+		if ((a->names && !str_eq(a->names[i], b->names[i])) || !hcl_type_equal(a->types[i], b->types[i]))
+			return false;
+	return true;
 }
 
-static const char *key_of(const struct hcl_expr *e)
+static bool is_any(const struct hcl_type *t)
 {
-	return e->kind == HCL_EXPR_VALUE && e->value->kind == HCL_STRING ? e->value->s : NULL;
+	return t->kind == HCL_NULL;
 }
 
-/* Attributes that the type does not name are dropped, missing ones are an error unless optional(). */
-static struct hcl_value *convert_object(struct hcl *h, const struct hcl_expr *type, struct hcl_value *v, struct hcl_range at,
-    const char *what)
+static bool is_primitive(const struct hcl_type *t)
 {
-	const struct hcl_expr *attrs = argument(h, type);
+	return t->kind > HCL_NULL && t->kind <= HCL_STRING;
+}
 
-	if (!attrs)
-		return NULL;
-	if (attrs->kind != HCL_EXPR_OBJECT) {
-		hcl_error(h, attrs->range, "Invalid type specification", "Object type constructor requires one argument whose value is an object of types.");
-		return NULL;
+static int find_name(const struct hcl_type *object, const char *name)
+{
+	uint32_t low = 0, high = object->n;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		int c = strcmp(object->names[mid], name);
+
+		if (!c)
+			return (int)mid;
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	if (v->kind != HCL_MAP)
-		return mismatch(h, at, what, "object", v);
-	uint32_t n = attrs->n / 2;
-	const char **keys = arena_alloc(h->arena, (n + 1) * sizeof(*keys));
-	struct hcl_value **items = arena_alloc(h->arena, (n + 1) * sizeof(*items));
+	return -1;
+}
 
+static bool is_optional(const struct hcl_type *object, uint32_t i)
+{
+	return object->optional && object->optional[i];
+}
+
+const char *hcl_type_name(struct hcl *h, const struct hcl_type *t)
+{
+	static const char *const names[] = {[HCL_NULL] = "any type", [HCL_BOOL] = "bool", [HCL_NUMBER] = "number",
+	    [HCL_STRING] = "string", [HCL_LIST] = "list", [HCL_SET] = "set", [HCL_TUPLE] = "tuple", [HCL_MAP] = "map",
+	    [HCL_OBJECT] = "object"};
+
+	return t->elem && !is_any(t->elem) ? arena_printf(h->arena, "%s of %s", names[t->kind], hcl_type_name(h, t->elem)) : names[t->kind];
+}
+
+/* ---- is there a conversion ---- */
+
+static bool can_convert(struct hcl *h, const struct hcl_type *in, const struct hcl_type *out);
+
+static bool all_convert(struct hcl *h, const struct hcl_type *in, const struct hcl_type *elem)
+{
+	if (is_any(elem)) {
+		if (!in->n)
+			return true;
+		elem = hcl_unify(h, in->types, in->n);
+		if (!elem)
+			return false;
+		for (uint32_t i = 0; is_any(elem) && i < in->n; i++)
+			if (!is_any(in->types[i]))
+				return false;
+	}
+	for (uint32_t i = 0; i < in->n; i++)
+		if (!can_convert(h, in->types[i], elem))
+			return false;
+	return true;
+}
+
+static bool can_become_object(struct hcl *h, const struct hcl_type *in, const struct hcl_type *out)
+{
+	for (uint32_t i = 0; i < out->n; i++) {
+		int at = in->kind == HCL_OBJECT ? find_name(in, out->names[i]) : 0;
+		const struct hcl_type *from = in->kind == HCL_MAP ? in->elem : at >= 0 ? in->types[at] : NULL;
+
+		if (is_optional(out, i) && (!from || in->kind == HCL_MAP))
+			continue;
+		if (!from || !can_convert(h, from, out->types[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool can_convert(struct hcl *h, const struct hcl_type *in, const struct hcl_type *out)
+{
+	bool in_list = in->kind == HCL_LIST || in->kind == HCL_SET;
+
+	if (is_any(out) || is_any(in) || hcl_type_equal(in, out))
+		return true;
+	if (is_primitive(in) && is_primitive(out))
+		return in->kind == HCL_STRING || out->kind == HCL_STRING;
+	switch (out->kind) {
+	case HCL_LIST:
+	case HCL_SET:
+		if (in->kind == HCL_TUPLE)
+			return all_convert(h, in, out->elem);
+		return in_list && can_convert(h, in->elem, out->elem);
+	case HCL_TUPLE:
+		if (in->kind != HCL_TUPLE || in->n != out->n)
+			return false;
+		for (uint32_t i = 0; i < in->n; i++)
+			if (!can_convert(h, in->types[i], out->types[i]))
+				return false;
+		return true;
+	case HCL_MAP:
+		if (in->kind == HCL_OBJECT)
+			return all_convert(h, in, out->elem);
+		return in->kind == HCL_MAP && can_convert(h, in->elem, out->elem);
+	case HCL_OBJECT:
+		return (in->kind == HCL_OBJECT || in->kind == HCL_MAP) && can_become_object(h, in, out);
+	default:
+		return false;
+	}
+}
+
+/* ---- what several types have in common ---- */
+
+/* < 0: a is the more general one. */
+static int compare(const struct hcl_type *a, const struct hcl_type *b)
+{
+	if (is_any(a) || is_any(b))
+		return is_any(a) == is_any(b) ? 0 : is_any(a) ? 1 : -1;
+	if (is_primitive(a) && is_primitive(b))
+		return a->kind == b->kind ? 0 : a->kind == HCL_STRING ? -1 : b->kind == HCL_STRING ? 1 : 0;
+	if (a->elem && a->kind == b->kind)
+		return compare(a->elem, b->elem);
+	if (a->kind == HCL_SET && (b->kind == HCL_LIST || b->kind == HCL_TUPLE))
+		return 1;
+	if (b->kind == HCL_SET && (a->kind == HCL_LIST || a->kind == HCL_TUPLE))
+		return -1;
+	if (a->kind == HCL_LIST && b->kind == HCL_TUPLE)
+		return -1;
+	if (a->kind == HCL_TUPLE && b->kind == HCL_LIST)
+		return 1;
+	if (a->kind == HCL_MAP && b->kind == HCL_OBJECT)
+		return -1;
+	if (a->kind == HCL_OBJECT && b->kind == HCL_MAP)
+		return 1;
+	if (a->kind != b->kind || a->kind < HCL_LIST || a->n != b->n)
+		return 0;
+	bool above = false, below = false;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->names && !str_eq(a->names[i], b->names[i]))
+			return 0;
+		int c = compare(a->types[i], b->types[i]);
+
+		above = above || c < 0;
+		below = below || c > 0;
+	}
+	return above == below ? 0 : above ? -1 : 1;
+}
+
+/* The members of all tuples or objects meet in the element of one list or map. */
+static const struct hcl_type *members(struct hcl *h, enum hcl_kind kind, const struct hcl_type *const *types, uint32_t n)
+{
+	uint32_t total = 0, k = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		total += types[i]->n;
+	const struct hcl_type **all = arena_alloc(h->arena, (total + 1) * sizeof(*all)), *elem;
+
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t m = 0; m < types[i]->n; m++)
+			all[k++] = types[i]->types[m];
+	elem = hcl_unify(h, all, total);
+	return elem ? hcl_type_of_elements(h, kind, elem) : NULL;
+}
+
+static const struct hcl_type *unify_elements(struct hcl *h, const struct hcl_type *const *types, uint32_t n)
+{
+	const struct hcl_type **all = arena_alloc(h->arena, n * sizeof(*all)), *elem;
+
+	for (uint32_t i = 0; i < n; i++)
+		all[i] = types[i]->elem;
+	elem = hcl_unify(h, all, n);
+	return elem ? hcl_type_of_elements(h, types[0]->kind, elem) : NULL;
+}
+
+/* Tuples of one length, objects of the same names: member by member. Else as list or map. */
+static const struct hcl_type *unify_members(struct hcl *h, const struct hcl_type *const *types, uint32_t n)
+{
+	const struct hcl_type *first = types[0];
+	enum hcl_kind fallback = first->kind == HCL_TUPLE ? HCL_LIST : HCL_MAP;
+
+	for (uint32_t i = 1; i < n; i++) {
+		if (types[i]->n != first->n)
+			return members(h, fallback, types, n);
+		for (uint32_t m = 0; first->names && m < first->n; m++)
+			if (!str_eq(first->names[m], types[i]->names[m]))
+				return members(h, fallback, types, n);
+	}
+	struct hcl_type *t = structural(h, first->kind, first->n);
+	const struct hcl_type **across = arena_alloc(h->arena, n * sizeof(*across));
+
+	t->names = first->names;
+	for (uint32_t m = 0; m < first->n; m++) {
+		for (uint32_t i = 0; i < n; i++)
+			across[i] = types[i]->types[m];
+		t->types[m] = hcl_unify(h, across, n);
+		if (!t->types[m])
+			return NULL;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!can_convert(h, types[i], t))
+			return members(h, fallback, types, n);
+	return t;
+}
+
+/* Lists beside tuples, maps beside objects. */
+static const struct hcl_type *unify_mixture(struct hcl *h, enum hcl_kind kind, const struct hcl_type *const *types, uint32_t n)
+{
+	const struct hcl_type **some = arena_alloc(h->arena, n * sizeof(*some)), **all = arena_alloc(h->arena, n * sizeof(*all));
+	const struct hcl_type *common;
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (types[i]->kind == HCL_TUPLE || types[i]->kind == HCL_OBJECT)
+			some[k++] = types[i];
+	common = members(h, kind, some, k);
+	if (!common)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		all[i] = types[i]->kind == HCL_TUPLE || types[i]->kind == HCL_OBJECT ? common : types[i];
+	common = hcl_unify(h, all, n);
+	return common && common->kind == kind ? common : NULL;
+}
+
+/* One of the types that all others convert to: the more general ones are asked first. */
+static const struct hcl_type *choose(struct hcl *h, const struct hcl_type *const *types, uint32_t n)
+{
+	const struct hcl_type **kinds = arena_alloc(h->arena, n * sizeof(*kinds));
+	uint32_t m = 0;
+
+	for (uint32_t i = 0; i < n; i++) { /* equal ones need asking once */
+		bool seen = false;
+
+		for (uint32_t k = 0; k < m && !seen; k++)
+			seen = hcl_type_equal(kinds[k], types[i]);
+		if (seen)
+			continue;
+		if (m >= 64) /* more different types than any real file has in one place */
+			return NULL;
+		uint32_t at = m++;
+
+		for (; at > 0 && compare(types[i], kinds[at - 1]) < 0; at--)
+			kinds[at] = kinds[at - 1];
+		kinds[at] = types[i];
+	}
+	for (uint32_t i = 0; i < m; i++) {
+		bool fits = true;
+
+		for (uint32_t k = 0; k < m && fits; k++)
+			fits = can_convert(h, kinds[k], kinds[i]);
+		if (fits)
+			return kinds[i];
+	}
+	return NULL;
+}
+
+const struct hcl_type *hcl_unify(struct hcl *h, const struct hcl_type *const *types, uint32_t n)
+{
+	uint32_t count[HCL_OBJECT + 1] = {0};
+	bool same = true;
+
+	if (!n || hcl_over_budget(h, h->at))
+		return NULL;
 	for (uint32_t i = 0; i < n; i++) {
-		const struct hcl_expr *t = attrs->a[2 * i + 1];
-		bool optional = t->kind == HCL_EXPR_CALL && str_eq(t->name, "optional") && t->n >= 1;
+		count[types[i]->kind]++;
+		same = same && hcl_type_equal(types[0], types[i]);
+	}
+	if (same)
+		return types[0];
+	uint32_t any = count[HCL_NULL];
+	const struct hcl_type *t;
 
-		keys[i] = key_of(attrs->a[2 * i]);
-		if (!keys[i]) {
-			hcl_error(h, attrs->range, "Invalid type specification", "The keys of an object type are names.");
-			return NULL;
-		}
-		struct hcl_value *item = hcl_get(v, keys[i]);
+	for (enum hcl_kind k = HCL_LIST; k <= HCL_OBJECT; k++) {
+		if (!count[k] || count[k] + any != n)
+			continue;
+		if (any) /* nothing can be said of the type of null beside a collection */
+			return &hcl_any;
+		return k == HCL_TUPLE || k == HCL_OBJECT ? unify_members(h, types, n) : unify_elements(h, types, n);
+	}
+	if (count[HCL_MAP] && count[HCL_MAP] + count[HCL_OBJECT] + any == n && (t = unify_mixture(h, HCL_MAP, types, n)))
+		return t;
+	if (count[HCL_LIST] && count[HCL_LIST] + count[HCL_TUPLE] + any == n && (t = unify_mixture(h, HCL_LIST, types, n)))
+		return t;
+	if (count[HCL_OBJECT] && count[HCL_TUPLE])
+		return NULL;
+	return choose(h, types, n);
+}
 
-		if (!item && !optional) {
-			hcl_error(h, at, "Invalid value for variable", "%s: attribute \"%s\" is required.", what, keys[i]);
+/* ---- converting ---- */
+
+static struct hcl_value *no(const char **why, const char *reason)
+{
+	*why = reason;
+	return NULL;
+}
+
+/* The type that `any` inside of `want` stands for, given what was made. */
+static const struct hcl_type *common_type(struct hcl *h, struct hcl_value **items, uint32_t n)
+{
+	const struct hcl_type **types = arena_alloc(h->arena, (n + 1) * sizeof(*types));
+
+	for (uint32_t i = 0; i < n; i++)
+		types[i] = hcl_type_of(h, items[i]);
+	return hcl_unify(h, types, n);
+}
+
+static bool has_any(const struct hcl_type *t)
+{
+	bool any = is_any(t) || (t->elem && has_any(t->elem));
+
+	for (uint32_t i = 0; i < t->n && !any; i++)
+		any = has_any(t->types[i]) || is_optional(t, i);
+	return any;
+}
+
+/* Converts the items to elem; elem becomes their real type. */
+static struct hcl_value **convert_items(struct hcl *h, const struct hcl_type **elem, struct hcl_value *v, const char **why)
+{
+	struct hcl_value **items = arena_alloc(h->arena, (v->n + 1) * sizeof(*items));
+	bool any = has_any(*elem);
+
+	if (is_any(*elem) && v->type && v->type->elem) { /* already of one type */
+		*elem = v->type->elem;
+		return v->items;
+	}
+	if (!v->n)
+		return items;
+	if (is_any(*elem) && !(*elem = common_type(h, v->items, v->n)))
+		return (void *)no(why, "cannot find a common base type for all elements");
+	for (uint32_t i = 0; i < v->n; i++)
+		if (!(items[i] = hcl_as(h, *elem, v->items[i], why)))
 			return NULL;
-		}
-		items[i] = item ? hcl_convert(h, optional ? t->a[0] : t, item, at, arena_printf(h->arena, "%s.%s", what, keys[i]))
-		                : hcl_null(h);
+	if (!any)
+		return items;
+	const struct hcl_type *common = common_type(h, items, v->n);
+
+	if (!common)
+		return (void *)no(why, "cannot find a common base type for all elements");
+	for (uint32_t i = 0; i < v->n; i++)
+		if (!(items[i] = hcl_as(h, common, items[i], why)))
+			return NULL;
+	*elem = common;
+	return items;
+}
+
+static struct hcl_value *to_object(struct hcl *h, const struct hcl_type *want, struct hcl_value *v, const char **why)
+{
+	struct hcl_value **items = arena_alloc(h->arena, (want->n + 1) * sizeof(*items));
+
+	for (uint32_t i = 0; i < want->n; i++) {
+		struct hcl_value *item = hcl_get(v, want->names[i]);
+
+		if (!item && !is_optional(want, i))
+			return no(why, arena_printf(h->arena, "attribute \"%s\" is required", want->names[i]));
+		items[i] = item ? hcl_as(h, want->types[i], item, why) : hcl_null_of(h, want->types[i]);
 		if (!items[i])
 			return NULL;
 	}
-	return hcl_map(h, keys, items, n);
+	return hcl_object(h, want->names, items, want->n);
 }
 
-static struct hcl_value *convert_tuple(struct hcl *h, const struct hcl_expr *type, struct hcl_value *v, struct hcl_range at,
-    const char *what)
+static struct hcl_value *to_tuple(struct hcl *h, const struct hcl_type *want, struct hcl_value *v, const char **why)
 {
-	const struct hcl_expr *types = argument(h, type);
+	struct hcl_value **items = arena_alloc(h->arena, (want->n + 1) * sizeof(*items));
 
-	if (!types || types->kind != HCL_EXPR_LIST) {
-		if (types)
-			hcl_error(h, types->range, "Invalid type specification", "Tuple type constructor requires one argument: a list of types.");
-		return NULL;
-	}
-	if (v->kind != HCL_LIST || v->n != types->n) {
-		hcl_error(h, at, "Invalid value for variable", "%s: a tuple of %u elements is required.", what, types->n);
-		return NULL;
-	}
-	struct hcl_value **items = arena_alloc(h->arena, (v->n + 1) * sizeof(*items));
-
-	for (uint32_t i = 0; i < v->n; i++)
-		if (!(items[i] = hcl_convert(h, types->a[i], v->items[i], at, arena_printf(h->arena, "%s[%u]", what, i))))
+	for (uint32_t i = 0; i < want->n; i++)
+		if (!(items[i] = hcl_as(h, want->types[i], v->items[i], why)))
 			return NULL;
-	return hcl_list(h, HCL_LIST, items, v->n);
+	return hcl_tuple(h, items, want->n);
 }
 
-static struct hcl_value *convert_named(struct hcl *h, const char *name, struct hcl_range type_at, struct hcl_value *v,
-    struct hcl_range at, const char *what)
+static const char *required(struct hcl *h, const struct hcl_type *want, const struct hcl_value *v)
 {
-	static const struct {
-		const char *name;
-		enum hcl_kind kind;
-	} primitives[] = {{"string", HCL_STRING}, {"number", HCL_NUMBER}, {"bool", HCL_BOOL}};
+	const char *name = hcl_type_name(h, want);
 
-	for (size_t i = 0; i < ARRAY_LEN(primitives); i++)
-		if (str_eq(name, primitives[i].name)) {
-			struct hcl_value *c = hcl_to(h, primitives[i].kind, v);
+	if (want->kind == HCL_OBJECT && (v->kind == HCL_OBJECT || v->kind == HCL_MAP))
+		for (uint32_t i = 0; i < want->n; i++)
+			if (!is_optional(want, i) && !hcl_get(v, want->names[i]))
+				return arena_printf(h->arena, "attribute \"%s\" is required", want->names[i]);
+	if (want->kind == HCL_TUPLE)
+		return arena_printf(h->arena, "tuple of %u elements required", want->n);
+	if (want->kind == HCL_STRING || want->elem || want->kind == HCL_OBJECT)
+		return arena_printf(h->arena, "%s required", name);
+	return arena_printf(h->arena, "a %s is required", name);
+}
 
-			return c ? c : mismatch(h, at, what, name, v);
-		}
-	if (str_eq(name, "any"))
+struct hcl_value *hcl_as(struct hcl *h, const struct hcl_type *want, struct hcl_value *v, const char **why)
+{
+	const struct hcl_type *have, *elem = want->elem;
+	struct hcl_value **items;
+
+	if (is_any(want) || hcl_over_budget(h, h->at))
 		return v;
-	if (str_eq(name, "list") || str_eq(name, "set") || str_eq(name, "map"))
-		return v; /* the old forms without an element type */
-	hcl_error(h, type_at, "Invalid type specification",
-	    "The keyword \"%s\" is not a valid type: expected string, number, bool, any, list(), set(), map(), object({}) or tuple([]).", name);
-	return NULL;
-}
+	have = hcl_type_of(h, v);
+	if (hcl_type_equal(have, want) && !has_any(want))
+		return v;
+	if (v->kind == HCL_NULL)
+		return can_convert(h, have, want) ? hcl_null_of(h, want) : no(why, required(h, want, v));
+	if (is_primitive(want)) {
+		struct hcl_value *made = is_primitive(have) ? hcl_to(h, want->kind, v) : NULL;
 
-struct hcl_value *hcl_convert(struct hcl *h, const struct hcl_expr *type, struct hcl_value *v, struct hcl_range at,
-    const char *what)
-{
-	if (type->kind == HCL_EXPR_VALUE && type->value->kind == HCL_STRING) /* type = "string", the old spelling */
-		return convert_named(h, type->value->s, type->range, v, at, what);
-	if (type->kind == HCL_EXPR_NAME && type->n == 0)
-		return convert_named(h, type->name, type->range, v, at, what);
-	if (type->kind == HCL_EXPR_CALL) {
-		if (v->kind == HCL_NULL)
-			return v;
-		if (str_eq(type->name, "list"))
-			return convert_list(h, type, v, at, what, HCL_LIST);
-		if (str_eq(type->name, "set"))
-			return convert_list(h, type, v, at, what, HCL_SET);
-		if (str_eq(type->name, "map"))
-			return convert_map(h, type, v, at, what);
-		if (str_eq(type->name, "object"))
-			return convert_object(h, type, v, at, what);
-		if (str_eq(type->name, "tuple"))
-			return convert_tuple(h, type, v, at, what);
+		return made ? made : no(why, required(h, want, v));
 	}
-	hcl_error(h, type->range, "Invalid type specification",
-	    "Expected string, number, bool, any, list(), set(), map(), object({}) or tuple([]).");
-	return NULL;
+	if (!can_convert(h, have, want))
+		return no(why, required(h, want, v));
+	switch (want->kind) {
+	case HCL_OBJECT:
+		return to_object(h, want, v, why);
+	case HCL_TUPLE:
+		return to_tuple(h, want, v, why);
+	default:
+		items = convert_items(h, &elem, v, why);
+		if (!items)
+			return NULL;
+		if (want->kind == HCL_MAP)
+			return hcl_map(h, elem, v->keys, items, v->n);
+		return want->kind == HCL_SET ? hcl_set(h, elem, items, v->n) : hcl_list(h, elem, items, v->n);
+	}
 }

@@ -1,73 +1,59 @@
 /*
- * Values of the HCL evaluator: making, converting, comparing, printing. Numbers are 512-bit binary floats (MPFR), as in
- * the language's own implementation, so that decimal fractions behave as people expect.
+ * Values of the HCL evaluator: making, converting, comparing, printing. Numbers are in base/hcl_number.c, types in
+ * base/hcl_type.c.
  */
-#define MPFR_USE_INTMAX_T
-#include <stdint.h>
-#include <mpfr.h>
-
 #include "base/codec.h"
 #include "base/hcl.h"
 
+#include <math.h>
 #include <utf8proc.h>
 
-enum { PRECISION = 512 };
+size_t hcl_bad_text(const char *s, size_t n)
+{
+	utf8proc_int32_t rune;
 
-struct hcl_number {
-	__mpfr_struct m[1];
-};
+	for (size_t i = 0; i < n;) {
+		utf8proc_ssize_t bytes = 1;
 
-static struct hcl_value *value_new(struct hcl *h, enum hcl_kind kind)
+		if (s[i] & 0x80)
+			bytes = utf8proc_iterate((const utf8proc_uint8_t *)s + i, (utf8proc_ssize_t)(n - i), &rune);
+		if (bytes <= 0 || !s[i])
+			return i;
+		i += (size_t)bytes;
+	}
+	return n;
+}
+
+static struct hcl_value *value_new(struct hcl *h, enum hcl_kind kind, const struct hcl_type *type)
 {
 	struct hcl_value *v = arena_alloc(h->arena, sizeof(*v));
 
 	v->kind = kind;
+	v->type = type;
 	return v;
 }
 
-/* The limbs live in the arena, so that nothing needs freeing. */
-static struct hcl_number *number_new(struct hcl *h)
+struct hcl_value *hcl_null_of(struct hcl *h, const struct hcl_type *t)
 {
-	struct hcl_number *n = arena_alloc(h->arena, sizeof(*n));
-	void *limbs = arena_alloc(h->arena, mpfr_custom_get_size(PRECISION));
-
-	mpfr_custom_init(limbs, PRECISION);
-	mpfr_custom_init_set(n->m, MPFR_ZERO_KIND, 0, PRECISION, limbs);
-	return n;
-}
-
-static struct hcl_value *number_value(struct hcl *h, const struct hcl_number *n)
-{
-	struct hcl_value *v = value_new(h, HCL_NUMBER);
-
-	v->num = n;
-	return v;
+	return value_new(h, HCL_NULL, t);
 }
 
 struct hcl_value *hcl_null(struct hcl *h)
 {
-	return value_new(h, HCL_NULL);
+	return value_new(h, HCL_NULL, &hcl_any);
 }
 
 struct hcl_value *hcl_bool(struct hcl *h, bool b)
 {
-	struct hcl_value *v = value_new(h, HCL_BOOL);
+	struct hcl_value *v = value_new(h, HCL_BOOL, &hcl_type_bool);
 
 	v->b = b;
 	return v;
 }
 
-struct hcl_value *hcl_int(struct hcl *h, int64_t i)
-{
-	struct hcl_number *n = number_new(h);
-
-	mpfr_set_sj(n->m, i, MPFR_RNDN);
-	return number_value(h, n);
-}
-
 struct hcl_value *hcl_string(struct hcl *h, const char *s, size_t n)
 {
-	struct hcl_value *v = value_new(h, HCL_STRING);
+	struct hcl_value *v = value_new(h, HCL_STRING, &hcl_type_string);
 	bool ascii = true;
 
 	for (size_t i = 0; i < n && ascii; i++)
@@ -85,54 +71,130 @@ struct hcl_value *hcl_string(struct hcl *h, const char *s, size_t n)
 	return v;
 }
 
-/* The order of sets: by kind, then by value. */
-static int order(const struct hcl_value *a, const struct hcl_value *b)
+static struct hcl_value *sequence(struct hcl *h, enum hcl_kind kind, const struct hcl_type *type, struct hcl_value **items,
+    uint32_t n)
 {
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	switch (a->kind) {
-	case HCL_BOOL:
-		return (int)a->b - (int)b->b;
-	case HCL_NUMBER:
-		return hcl_compare(a, b);
-	case HCL_STRING:
-		return strcmp(a->s, b->s);
-	case HCL_NULL:
-		return 0;
-	default:
-		for (uint32_t i = 0; i < a->n && i < b->n; i++) {
-			int c = a->kind == HCL_MAP ? strcmp(a->keys[i], b->keys[i]) : 0;
-
-			c = c ? c : order(a->items[i], b->items[i]);
-			if (c)
-				return c;
-		}
-		return a->n < b->n ? -1 : a->n > b->n;
-	}
-}
-
-static int by_order(const void *a, const void *b)
-{
-	return order(*(struct hcl_value *const *)a, *(struct hcl_value *const *)b);
-}
-
-struct hcl_value *hcl_list(struct hcl *h, enum hcl_kind kind, struct hcl_value **items, uint32_t n)
-{
-	struct hcl_value *v = value_new(h, kind);
+	struct hcl_value *v = value_new(h, kind, type);
 
 	v->items = arena_copy(h->arena, items, n * sizeof(*items));
 	v->n = n;
-	if (kind == HCL_SET && n) {
-		uint32_t kept = 0;
-
-		qsort(v->items, n, sizeof(*items), by_order);
-		for (uint32_t i = 0; i < n; i++)
-			if (!kept || order(v->items[kept - 1], v->items[i]))
-				v->items[kept++] = v->items[i];
-		v->n = kept;
-	}
 	return v;
 }
+
+struct hcl_value *hcl_tuple(struct hcl *h, struct hcl_value **items, uint32_t n)
+{
+	return sequence(h, HCL_TUPLE, NULL, items, n);
+}
+
+struct hcl_value *hcl_list(struct hcl *h, const struct hcl_type *elem, struct hcl_value **items, uint32_t n)
+{
+	return sequence(h, HCL_LIST, hcl_type_of_elements(h, HCL_LIST, elem), items, n);
+}
+
+/* ---- sets ---- */
+
+/* What elements that are no primitives are ordered by: text that tells values apart, in go-cty's notation, so that the
+ * order is the one people know. */
+static void put_hash(struct hcl *h, struct buf *b, const struct hcl_value *v)
+{
+	static const char open[] = {[HCL_LIST] = '[', [HCL_SET] = '[', [HCL_TUPLE] = '<', [HCL_MAP] = '{', [HCL_OBJECT] = '<'};
+	static const char close[] = {[HCL_LIST] = ']', [HCL_SET] = ']', [HCL_TUPLE] = '>', [HCL_MAP] = '}', [HCL_OBJECT] = '>'};
+
+	switch (v->kind) {
+	case HCL_NULL:
+		buf_putc(b, '~');
+		return;
+	case HCL_BOOL:
+		buf_putc(b, v->b ? 'T' : 'F');
+		return;
+	case HCL_NUMBER:
+		buf_printf(b, "%s%s", hcl_number_is_negative(v) ? "-" : "", hcl_number_format(h, v, 'g', 10));
+		return;
+	case HCL_STRING:
+		json_put_string(b, v->s, v->n);
+		return;
+	default:
+		break;
+	}
+	buf_putc(b, open[v->kind]);
+	for (uint32_t i = 0; i < v->n; i++) {
+		if (v->kind == HCL_MAP) {
+			json_put_string(b, v->keys[i], strlen(v->keys[i]));
+			buf_putc(b, ':');
+		}
+		put_hash(h, b, v->items[i]);
+		buf_putc(b, ';');
+	}
+	buf_putc(b, close[v->kind]);
+}
+
+struct element {
+	struct hcl_value *v;
+	const char *hash; /* of an element that is no primitive */
+};
+
+static int by_value(const void *a, const void *b)
+{
+	const struct element *x = a, *y = b;
+
+	if (x->v->kind == HCL_NULL || y->v->kind == HCL_NULL)
+		return (x->v->kind == HCL_NULL) - (y->v->kind == HCL_NULL);
+	switch (x->v->kind) {
+	case HCL_BOOL:
+		return (int)x->v->b - (int)y->v->b;
+	case HCL_NUMBER:
+		return hcl_compare(x->v, y->v);
+	case HCL_STRING:
+		return strcmp(x->v->s, y->v->s);
+	default:
+		return strcmp(x->hash, y->hash);
+	}
+}
+
+struct hcl_value *hcl_set(struct hcl *h, const struct hcl_type *elem, struct hcl_value **items, uint32_t n)
+{
+	cleanup_free struct element *all = xcalloc(n + 1, sizeof(*all));
+	struct hcl_value *v = sequence(h, HCL_SET, hcl_type_of_elements(h, HCL_SET, elem), items, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		all[i].v = items[i];
+		if (items[i]->kind >= HCL_LIST) {
+			cleanup_buf struct buf b = BUF_INIT;
+
+			put_hash(h, &b, items[i]);
+			all[i].hash = arena_strdup(h->arena, b.data);
+		}
+	}
+	if (n)
+		qsort(all, n, sizeof(*all), by_value);
+	v->n = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (!i || by_value(&all[i - 1], &all[i]))
+			v->items[v->n++] = all[i].v;
+	return v;
+}
+
+int64_t hcl_set_find(const struct hcl_value *set, struct hcl_value *v)
+{
+	struct element wanted = {.v = v};
+	uint32_t low = 0, high = set->n;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		struct element there = {.v = set->items[mid]};
+		int c = by_value(&there, &wanted);
+
+		if (!c)
+			return mid;
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return -1;
+}
+
+/* ---- maps and objects ---- */
 
 struct pair {
 	const char *key;
@@ -148,29 +210,41 @@ static int by_key(const void *a, const void *b)
 	return c ? c : x->at < y->at ? -1 : 1;
 }
 
-/* Of equal keys the last one wins. */
-struct hcl_value *hcl_map(struct hcl *h, const char **keys, struct hcl_value **items, uint32_t n)
+static struct hcl_value *mapping(struct hcl *h, enum hcl_kind kind, const struct hcl_type *type, const char *const *keys,
+    struct hcl_value **items, uint32_t n)
 {
-	struct hcl_value *v = value_new(h, HCL_MAP);
+	struct hcl_value *v = value_new(h, kind, type);
 	cleanup_free struct pair *pairs = xcalloc(n + 1, sizeof(*pairs));
+	const char **sorted = arena_alloc(h->arena, (n + 1) * sizeof(*sorted));
 
 	for (uint32_t i = 0; i < n; i++)
 		pairs[i] = (struct pair){keys[i], items[i], i};
-	qsort(pairs, n, sizeof(*pairs), by_key);
-	v->keys = arena_alloc(h->arena, (n + 1) * sizeof(*v->keys));
+	if (n)
+		qsort(pairs, n, sizeof(*pairs), by_key);
 	v->items = arena_alloc(h->arena, (n + 1) * sizeof(*v->items));
+	v->keys = sorted;
 	for (uint32_t i = 0; i < n; i++) {
 		if (i + 1 < n && str_eq(pairs[i].key, pairs[i + 1].key))
 			continue;
-		v->keys[v->n] = pairs[i].key;
+		sorted[v->n] = pairs[i].key;
 		v->items[v->n++] = pairs[i].value;
 	}
 	return v;
 }
 
+struct hcl_value *hcl_object(struct hcl *h, const char *const *keys, struct hcl_value **items, uint32_t n)
+{
+	return mapping(h, HCL_OBJECT, NULL, keys, items, n);
+}
+
+struct hcl_value *hcl_map(struct hcl *h, const struct hcl_type *elem, const char *const *keys, struct hcl_value **items, uint32_t n)
+{
+	return mapping(h, HCL_MAP, hcl_type_of_elements(h, HCL_MAP, elem), keys, items, n);
+}
+
 struct hcl_value *hcl_get(const struct hcl_value *map, const char *key)
 {
-	uint32_t low = 0, high = map && map->kind == HCL_MAP ? map->n : 0;
+	uint32_t low = 0, high = map && hcl_is_mapping(map) ? map->n : 0;
 
 	while (low < high) {
 		uint32_t mid = (low + high) / 2;
@@ -184,155 +258,6 @@ struct hcl_value *hcl_get(const struct hcl_value *map, const char *key)
 			high = mid;
 	}
 	return NULL;
-}
-
-/* ---- numbers ---- */
-
-struct hcl_value *hcl_number_parse(struct hcl *h, const char *text, size_t n)
-{
-	char copy[1200], *end;
-	struct hcl_number *num = number_new(h);
-
-	if (!n || n >= sizeof(copy))
-		return NULL;
-	for (size_t i = 0; i < n; i++) /* no hex, no "inf", no blanks: digits alone */
-		if (!strchr("0123456789.eE+-", text[i]))
-			return NULL;
-	memcpy(copy, text, n);
-	copy[n] = 0;
-	mpfr_strtofr(num->m, copy, &end, 10, MPFR_RNDN);
-	/* Exponents that no job file means would make texts of millions of digits. */
-	if (*end || end == copy || !mpfr_number_p(num->m) ||
-	    (!mpfr_zero_p(num->m) && (mpfr_get_exp(num->m) > 4096 || mpfr_get_exp(num->m) < -4096)))
-		return NULL;
-	return number_value(h, num);
-}
-
-bool hcl_number_int(const struct hcl_value *v, int64_t *out)
-{
-	if (!mpfr_integer_p(v->num->m) || !mpfr_fits_intmax_p(v->num->m, MPFR_RNDN))
-		return false;
-	*out = mpfr_get_sj(v->num->m, MPFR_RNDN);
-	return true;
-}
-
-double hcl_number_double(const struct hcl_value *v)
-{
-	return mpfr_get_d(v->num->m, MPFR_RNDN);
-}
-
-/* Digits and decimal exponent as a plain decimal without exponent. */
-static const char *plain(struct hcl *h, const char *digits, long exponent)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-	size_t n;
-
-	if (*digits == '-') {
-		buf_putc(&b, '-');
-		digits++;
-	}
-	n = strlen(digits);
-	while (n > 1 && digits[n - 1] == '0')
-		n--;
-	if (exponent <= 0) {
-		buf_puts(&b, "0.");
-		for (long i = exponent; i < 0; i++)
-			buf_putc(&b, '0');
-		buf_put(&b, digits, n);
-	} else {
-		for (long i = 0; i < exponent; i++)
-			buf_putc(&b, (size_t)i < n ? digits[i] : '0');
-		if ((size_t)exponent < n) {
-			buf_putc(&b, '.');
-			buf_put(&b, digits + exponent, n - (size_t)exponent);
-		}
-	}
-	return arena_strdup(h->arena, b.data);
-}
-
-const char *hcl_number_text(struct hcl *h, const struct hcl_value *v)
-{
-	mpfr_t back;
-	int64_t i;
-	const char *text = NULL;
-
-	if (hcl_number_int(v, &i))
-		return arena_printf(h->arena, "%lld", (long long)i);
-	mpfr_init2(back, PRECISION);
-	for (size_t digits = 1; !text && digits <= 160; digits++) {
-		mpfr_exp_t exponent;
-		char *s = mpfr_get_str(NULL, &exponent, 10, digits, v->num->m, MPFR_RNDN);
-		cleanup_free char *again = xasprintf("%s0.%se%ld", *s == '-' ? "-" : "", s + (*s == '-'), (long)exponent);
-
-		mpfr_set_str(back, again, 10, MPFR_RNDN);
-		if (mpfr_equal_p(back, v->num->m) || digits == 160)
-			text = plain(h, s, exponent);
-		mpfr_free_str(s);
-	}
-	mpfr_clear(back);
-	return text;
-}
-
-struct hcl_value *hcl_arith(struct hcl *h, char op, const struct hcl_value *a, const struct hcl_value *b)
-{
-	struct hcl_number *n = number_new(h);
-	mpfr_srcptr x = a->num->m, y = b->num->m;
-
-	switch (op) {
-	case '+':
-		mpfr_add(n->m, x, y, MPFR_RNDN);
-		break;
-	case '-':
-		mpfr_sub(n->m, x, y, MPFR_RNDN);
-		break;
-	case '*':
-		mpfr_mul(n->m, x, y, MPFR_RNDN);
-		break;
-	case '/':
-		mpfr_div(n->m, x, y, MPFR_RNDN);
-		break;
-	case '%':
-		if (!mpfr_zero_p(y))
-			mpfr_fmod(n->m, x, y, MPFR_RNDN);
-		else
-			mpfr_set_nan(n->m);
-		break;
-	case '^':
-		mpfr_pow(n->m, x, y, MPFR_RNDN);
-		break;
-	default:
-		return NULL;
-	}
-	if (!mpfr_number_p(n->m) || (!mpfr_zero_p(n->m) && labs(mpfr_get_exp(n->m)) > 8192))
-		return NULL;
-	return number_value(h, n);
-}
-
-struct hcl_value *hcl_round(struct hcl *h, char how, const struct hcl_value *a)
-{
-	struct hcl_number *n = number_new(h);
-
-	switch (how) {
-	case 'c':
-		mpfr_ceil(n->m, a->num->m);
-		break;
-	case 'f':
-		mpfr_floor(n->m, a->num->m);
-		break;
-	case 'a':
-		mpfr_abs(n->m, a->num->m, MPFR_RNDN);
-		break;
-	default:
-		mpfr_neg(n->m, a->num->m, MPFR_RNDN);
-		if (mpfr_zero_p(n->m))
-			mpfr_set_zero(n->m, 1);
-	}
-	return number_value(h, n);
-}
-
-int hcl_compare(const struct hcl_value *a, const struct hcl_value *b)
-{
-	return mpfr_cmp(a->num->m, b->num->m);
 }
 
 /* ---- conversion ---- */
@@ -356,19 +281,44 @@ struct hcl_value *hcl_to(struct hcl *h, enum hcl_kind kind, struct hcl_value *v)
 		if (str_eq(v->s, "false") || str_eq(v->s, "0"))
 			return hcl_bool(h, false);
 	}
-	if ((kind == HCL_LIST && v->kind == HCL_SET) || (kind == HCL_SET && v->kind == HCL_LIST))
-		return hcl_list(h, kind, v->items, v->n);
 	return NULL;
 }
 
-bool hcl_equal(const struct hcl_value *a, const struct hcl_value *b)
+static bool same_content(const struct hcl_value *a, const struct hcl_value *b)
 {
-	return a->kind == b->kind && order(a, b) == 0;
+	if (a->kind != b->kind || a->n != b->n)
+		return false;
+	switch (a->kind) {
+	case HCL_NULL:
+		return true;
+	case HCL_BOOL:
+		return a->b == b->b;
+	case HCL_NUMBER:
+		return hcl_compare(a, b) == 0;
+	case HCL_STRING:
+		return str_eq(a->s, b->s);
+	default:
+		break;
+	}
+	for (uint32_t i = 0; i < a->n; i++)
+		if ((a->keys && !str_eq(a->keys[i], b->keys[i])) || !same_content(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
+bool hcl_equal(struct hcl *h, struct hcl_value *a, struct hcl_value *b)
+{
+	if (a->kind != b->kind || a->n != b->n)
+		return false;
+	if (a->kind >= HCL_LIST && !hcl_type_equal(hcl_type_of(h, a), hcl_type_of(h, b)))
+		return false;
+	return same_content(a, b);
 }
 
 const char *hcl_kind_name(const struct hcl_value *v)
 {
-	static const char *const names[] = {"null", "bool", "number", "string", "list", "set", "object"};
+	static const char *const names[] = {[HCL_NULL] = "null", [HCL_BOOL] = "bool", [HCL_NUMBER] = "number", [HCL_STRING] = "string",
+	    [HCL_LIST] = "list", [HCL_SET] = "set", [HCL_TUPLE] = "tuple", [HCL_MAP] = "map", [HCL_OBJECT] = "object"};
 
 	return names[v->kind];
 }
@@ -383,6 +333,8 @@ struct value *hcl_to_value(struct arena *a, struct hcl *h, const struct hcl_valu
 	case HCL_BOOL:
 		return value_bool(a, v->b);
 	case HCL_NUMBER:
+		if (!hcl_number_int(v, &i) && !isfinite(hcl_number_double(v)))
+			hcl_error(h, h->at, "Number out of range", "this number is larger than a job may hold");
 		return hcl_number_int(v, &i) ? value_int(a, i) : value_float(a, hcl_number_double(v));
 	case HCL_STRING:
 		return value_str(a, v->s);
@@ -391,29 +343,13 @@ struct value *hcl_to_value(struct arena *a, struct hcl *h, const struct hcl_valu
 	}
 	struct value **items = arena_alloc(a, (v->n + 1) * sizeof(*items));
 	const char **keys = arena_alloc(a, (v->n + 1) * sizeof(*keys));
+	bool maps = v->kind == HCL_MAP && v->type->elem->kind >= HCL_MAP;
 
 	for (uint32_t k = 0; k < v->n; k++) {
 		items[k] = hcl_to_value(a, h, v->items[k]);
-		keys[k] = v->kind == HCL_MAP ? arena_strdup(a, v->keys[k]) : NULL;
+		keys[k] = v->keys ? arena_strdup(a, v->keys[k]) : NULL;
 	}
-	return v->kind == HCL_MAP ? value_map(a, keys, items, v->n) : value_list(a, items, v->n);
-}
-
-static struct hcl_value *number_from_double(struct hcl *h, double d)
-{
-	char text[40];
-
-	snprintf(text, sizeof(text), "%.17g", d);
-	if (strtod(text, NULL) == d) { /* the shortest text that means this double, as its writer saw it */
-		for (int digits = 1; digits < 17; digits++) {
-			snprintf(text, sizeof(text), "%.*g", digits, d);
-			if (strtod(text, NULL) == d)
-				break;
-		}
-	}
-	struct hcl_value *v = hcl_number_parse(h, text, strlen(text));
-
-	return v ? v : hcl_null(h);
+	return v->keys && !maps ? value_map(a, keys, items, v->n) : value_list(a, items, v->n);
 }
 
 struct hcl_value *hcl_from_value(struct hcl *h, const struct value *v)
@@ -426,7 +362,16 @@ struct hcl_value *hcl_from_value(struct hcl *h, const struct value *v)
 	case VAL_INT:
 		return hcl_int(h, v->i);
 	case VAL_FLOAT:
-		return number_from_double(h, v->f);
+		{
+		/* The shortest text that means this double is what its writer saw. */
+		char text[40] = "";
+
+		for (int digits = 1; digits <= 17 && (digits == 1 || strtod(text, NULL) != v->f); digits++)
+			snprintf(text, sizeof(text), "%.*g", digits, v->f);
+		struct hcl_value *number = hcl_number_parse(h, text, strlen(text));
+
+		return number ? number : hcl_null(h);
+	}
 	case VAL_STR:
 		return hcl_string(h, v->s, v->n);
 	default:
@@ -436,7 +381,7 @@ struct hcl_value *hcl_from_value(struct hcl *h, const struct value *v)
 
 	for (uint32_t i = 0; i < v->n; i++)
 		items[i] = hcl_from_value(h, v->items[i]);
-	return v->kind == VAL_MAP ? hcl_map(h, v->keys, items, v->n) : hcl_list(h, HCL_LIST, items, v->n);
+	return v->kind == VAL_MAP ? hcl_object(h, v->keys, items, v->n) : hcl_tuple(h, items, v->n);
 }
 
 void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v)
@@ -457,15 +402,15 @@ void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v)
 	default:
 		break;
 	}
-	buf_putc(b, v->kind == HCL_MAP ? '{' : '[');
+	buf_putc(b, v->keys ? '{' : '[');
 	for (uint32_t i = 0; i < v->n; i++) {
 		if (i)
 			buf_putc(b, ',');
-		if (v->kind == HCL_MAP) {
+		if (v->keys) {
 			json_put_string_html(b, v->keys[i], strlen(v->keys[i]));
 			buf_putc(b, ':');
 		}
 		hcl_put_json(h, b, v->items[i]);
 	}
-	buf_putc(b, v->kind == HCL_MAP ? '}' : ']');
+	buf_putc(b, v->keys ? '}' : ']');
 }

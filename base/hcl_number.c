@@ -1,0 +1,301 @@
+/*
+ * Numbers of the HCL evaluator: binary floats (MPFR), as in the language's own implementation, so that decimal fractions
+ * behave as people expect. What is written has 512 bits; counts have 64 and results of floating point functions 53, and
+ * an operation has the precision of its more precise operand. Limbs live in the arena: nothing needs freeing.
+ */
+#define MPFR_USE_INTMAX_T
+#include <stdint.h>
+#include <stdio.h>
+#include <gmp.h>
+#include <mpfr.h>
+
+#include "base/hcl.h"
+
+enum {
+	PRECISION = 512,
+	MAX_DIGITS = 160,     /* that 512 bits need */
+	MAX_EXPONENT = 4096,  /* of a literal: beyond, its text would be of thousands of digits */
+	MAX_RESULT = 8192,    /* of an operation */
+};
+
+struct hcl_number {
+	__mpfr_struct m[1];
+};
+
+static struct hcl_number *number_new(struct hcl *h, mpfr_prec_t precision)
+{
+	struct hcl_number *n = arena_alloc(h->arena, sizeof(*n));
+	void *limbs = arena_alloc(h->arena, mpfr_custom_get_size(precision));
+
+	mpfr_custom_init(limbs, precision);
+	mpfr_custom_init_set(n->m, MPFR_ZERO_KIND, 0, precision, limbs);
+	return n;
+}
+
+static struct hcl_value *number_value(struct hcl *h, const struct hcl_number *n)
+{
+	struct hcl_value *v = arena_alloc(h->arena, sizeof(*v));
+
+	v->kind = HCL_NUMBER;
+	v->type = &hcl_type_number;
+	v->num = n;
+	return v;
+}
+
+static bool out_of_range(mpfr_srcptr m, long limit)
+{
+	return !mpfr_number_p(m) || (!mpfr_zero_p(m) && labs(mpfr_get_exp(m)) > limit);
+}
+
+struct hcl_value *hcl_int(struct hcl *h, int64_t i)
+{
+	struct hcl_number *n = number_new(h, 64);
+
+	mpfr_set_sj(n->m, i, MPFR_RNDN);
+	return number_value(h, n);
+}
+
+struct hcl_value *hcl_double(struct hcl *h, double d)
+{
+	struct hcl_number *n = number_new(h, 53);
+
+	mpfr_set_d(n->m, d, MPFR_RNDN);
+	return mpfr_number_p(n->m) ? number_value(h, n) : NULL;
+}
+
+struct hcl_value *hcl_number_parse(struct hcl *h, const char *text, size_t n)
+{
+	char copy[1200], *end;
+
+	if (!n || n >= sizeof(copy))
+		return NULL;
+	for (size_t i = 0; i < n; i++) /* no hex, no "inf", no blanks: digits alone */
+		if (!strchr("0123456789.eE+-", text[i]))
+			return NULL;
+	memcpy(copy, text, n);
+	copy[n] = 0;
+	struct hcl_number *num = number_new(h, PRECISION);
+
+	mpfr_strtofr(num->m, copy, &end, 10, MPFR_RNDN);
+	if (*end || end == copy || out_of_range(num->m, MAX_EXPONENT))
+		return NULL;
+	return number_value(h, num);
+}
+
+bool hcl_number_int(const struct hcl_value *v, int64_t *out)
+{
+	if (!mpfr_integer_p(v->num->m) || !mpfr_fits_intmax_p(v->num->m, MPFR_RNDN))
+		return false;
+	*out = mpfr_get_sj(v->num->m, MPFR_RNDN);
+	return true;
+}
+
+double hcl_number_double(const struct hcl_value *v)
+{
+	return mpfr_get_d(v->num->m, MPFR_RNDN);
+}
+
+/* Digits and decimal exponent as a plain decimal without exponent. */
+static const char *plain(struct hcl *h, const char *digits, long exponent)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	size_t n;
+
+	if (*digits == '-') {
+		buf_putc(&b, '-');
+		digits++;
+	}
+	n = strlen(digits);
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	if (exponent <= 0) {
+		buf_puts(&b, "0.");
+		for (long i = exponent; i < 0; i++)
+			buf_putc(&b, '0');
+		buf_put(&b, digits, n);
+	} else {
+		for (long i = 0; i < exponent; i++)
+			buf_putc(&b, (size_t)i < n ? digits[i] : '0');
+		if ((size_t)exponent < n) {
+			buf_putc(&b, '.');
+			buf_put(&b, digits + exponent, n - (size_t)exponent);
+		}
+	}
+	return arena_strdup(h->arena, b.data);
+}
+
+/* Does the number, rounded to so many digits, read back as itself? */
+static bool reads_back(mpfr_srcptr m, size_t digits, mpfr_ptr scratch)
+{
+	mpfr_exp_t exponent;
+	char *s = mpfr_get_str(NULL, &exponent, 10, digits, m, MPFR_RNDN);
+	cleanup_free char *again = xasprintf("%s0.%se%ld", *s == '-' ? "-" : "", s + (*s == '-'), (long)exponent);
+
+	mpfr_free_str(s);
+	mpfr_set_str(scratch, again, 10, MPFR_RNDN);
+	return mpfr_equal_p(scratch, m);
+}
+
+/* The fewest digits that read back as the number, and its decimal exponent: 0.DIGITS times ten to that. */
+static char *shortest(mpfr_srcptr m, mpfr_exp_t *exponent)
+{
+	size_t low = 1, high = MAX_DIGITS;
+	mpfr_t scratch;
+
+	mpfr_init2(scratch, mpfr_get_prec(m));
+	while (low <= 8 && !reads_back(m, low, scratch)) /* most are short */
+		low++;
+	while (low > 8 && low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (reads_back(m, mid, scratch))
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	mpfr_clear(scratch);
+	return mpfr_get_str(NULL, exponent, 10, MAX(low, (size_t)1), m, MPFR_RNDN);
+}
+
+const char *hcl_number_text(struct hcl *h, const struct hcl_value *v)
+{
+	mpfr_exp_t exponent;
+	int64_t i;
+
+	if (hcl_number_int(v, &i))
+		return arena_printf(h->arena, "%s%lld", !i && hcl_number_is_negative(v) ? "-" : "", (long long)i);
+	char *digits = shortest(v->num->m, &exponent);
+	const char *text = plain(h, digits, exponent);
+
+	mpfr_free_str(digits);
+	return text;
+}
+
+bool hcl_number_is_negative(const struct hcl_value *v)
+{
+	return mpfr_signbit(v->num->m);
+}
+
+/* %e with as many digits as it takes. */
+static const char *scientific(struct hcl *h, const char *digits, long exponent, bool capital)
+{
+	size_t n = strlen(digits);
+
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	return arena_printf(h->arena, "%c%s%.*s%c%c%02ld", *digits, n > 1 ? "." : "", (int)n - 1, digits + 1, capital ? 'E' : 'e',
+	    exponent < 1 ? '-' : '+', labs(exponent - 1));
+}
+
+const char *hcl_number_format(struct hcl *h, const struct hcl_value *v, char verb, int precision)
+{
+	char how[] = "%.*R*f", *made = NULL;
+	mpfr_exp_t exponent;
+	mpfr_t m;
+
+	mpfr_init2(m, mpfr_get_prec(v->num->m));
+	mpfr_abs(m, v->num->m, MPFR_RNDN);
+	const char *text;
+
+	if (precision < 0) {
+		made = shortest(m, &exponent);
+		exponent = mpfr_zero_p(m) ? 1 : exponent;
+		text = (verb | 32) == 'e' || ((verb | 32) == 'g' && (exponent < -3 || exponent > 6))
+			   ? scientific(h, made, exponent, verb < 'a')
+			   : mpfr_zero_p(m) ? "0" : plain(h, made, exponent);
+	} else {
+		how[sizeof(how) - 2] = verb;
+		if (mpfr_asprintf(&made, how, precision, MPFR_RNDN, m) < 0)
+			die("out of memory");
+		text = arena_strdup(h->arena, made);
+	}
+	mpfr_free_str(made);
+	mpfr_clear(m);
+	return text;
+}
+
+const char *hcl_number_digits(struct hcl *h, const struct hcl_value *v, int base)
+{
+	mpz_t z;
+
+	if (!mpfr_integer_p(v->num->m))
+		return NULL;
+	mpz_init(z);
+	mpfr_get_z(z, v->num->m, MPFR_RNDN);
+	mpz_abs(z, z);
+	char *digits = mpz_get_str(NULL, base, z);
+	const char *text = arena_strdup(h->arena, digits);
+
+	mpz_clear(z);
+	free(digits);
+	return text;
+}
+
+/* What is left after taking off whole multiples of b; a % 0 is a. */
+static void modulo(mpfr_ptr out, mpfr_srcptr a, mpfr_srcptr b)
+{
+	mpfr_t quotient;
+
+	if (mpfr_zero_p(b)) {
+		mpfr_set(out, a, MPFR_RNDN);
+		return;
+	}
+	mpfr_init2(quotient, mpfr_get_prec(out));
+	mpfr_div(quotient, a, b, MPFR_RNDN);
+	mpfr_trunc(quotient, quotient);
+	mpfr_mul(quotient, quotient, b, MPFR_RNDN);
+	mpfr_sub(out, a, quotient, MPFR_RNDN);
+	mpfr_clear(quotient);
+}
+
+struct hcl_value *hcl_arith(struct hcl *h, char op, const struct hcl_value *a, const struct hcl_value *b)
+{
+	mpfr_srcptr x = a->num->m, y = b->num->m;
+	struct hcl_number *n = number_new(h, MAX(mpfr_get_prec(x), mpfr_get_prec(y)));
+
+	switch (op) {
+	case '+':
+		mpfr_add(n->m, x, y, MPFR_RNDN);
+		break;
+	case '-':
+		mpfr_sub(n->m, x, y, MPFR_RNDN);
+		break;
+	case '*':
+		mpfr_mul(n->m, x, y, MPFR_RNDN);
+		break;
+	case '/':
+		mpfr_div(n->m, x, y, MPFR_RNDN);
+		break;
+	case '%':
+		modulo(n->m, x, y);
+		break;
+	default:
+		return NULL;
+	}
+	return out_of_range(n->m, MAX_RESULT) ? NULL : number_value(h, n);
+}
+
+struct hcl_value *hcl_round(struct hcl *h, char how, const struct hcl_value *a)
+{
+	struct hcl_number *n = number_new(h, mpfr_get_prec(a->num->m));
+
+	switch (how) {
+	case 'c':
+		mpfr_ceil(n->m, a->num->m);
+		break;
+	case 'f':
+		mpfr_floor(n->m, a->num->m);
+		break;
+	case 'a':
+		mpfr_abs(n->m, a->num->m, MPFR_RNDN);
+		break;
+	default:
+		mpfr_neg(n->m, a->num->m, MPFR_RNDN);
+	}
+	return number_value(h, n);
+}
+
+int hcl_compare(const struct hcl_value *a, const struct hcl_value *b)
+{
+	return mpfr_cmp(a->num->m, b->num->m);
+}
