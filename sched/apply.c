@@ -32,20 +32,19 @@ static int apply_job(struct apply *c, struct wire *w)
 	if (!j)
 		j = job_entry_new(c->s, spec->namespace, spec->id);
 	uint32_t version = fresh || !j->current ? 0 : j->current->version + 1;
-	struct job_version *v = job_version_new(j, arena, spec, version);
+	if (fresh) {
+		job_drop_versions(j);
+		j->purged = j->evaluated = false;
+		j->create_index = j->summary_index = c->index;
+		j->summary = (struct objmap){0};
+	}
+	struct job_version *v = job_version_new(j, arena, spec, version, c->index);
 	if (!v) {
 		arena_free(arena);
 		return apply_bad(c, "the job \"%s\" is not sound", j->id);
 	}
-	v->modify_index = c->index;
 	v->submit_time = c->time;
 	v->submission = submission;
-	if (fresh) {
-		job_drop_versions(j);
-		j->purged = j->evaluated = false;
-		j->create_index = c->index;
-		j->summary_index = c->index;
-	}
 	job_push_version(j, v);
 	j->modify_index = c->index;
 	state_changed(c, TABLE_JOBS, j, false);

@@ -262,7 +262,7 @@ int apply_alloc_updates(struct apply *c, struct wire *w)
 		enum observed observed = status ? (enum observed)name_index(observed_names, status) : a->observed;
 		/* What the server gave up as lost does not come back to life, but how it ended is worth knowing. */
 		struct alloc then = {.observed = (uint8_t)observed};
-		if (!alloc_holds(a) && alloc_holds(&then))
+		if (!alloc_is_live(a) && alloc_is_live(&then))
 			observed = a->observed;
 		alloc_move(c, a, a->desired, observed);
 		a->modify_index = c->index;

@@ -14,7 +14,7 @@ static bool is_observable(const char *status)
 static bool wants_eval(const struct alloc *a, const char *status)
 {
 	const struct job_entry *j = a->version->job;
-	if (a->desired != DESIRED_RUN || j->stop || !alloc_holds(a))
+	if (a->desired != DESIRED_RUN || j->stop || !alloc_is_live(a))
 		return false;
 	return str_eq(status, observed_names[OBSERVED_FAILED]) ||
 	    (str_eq(status, observed_names[OBSERVED_COMPLETE]) && (j->type == JOB_SERVICE || j->type == JOB_SYSTEM));

@@ -38,7 +38,7 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
 	    xcalloc((size_t)n->n_allocs + c->state->jobs.n + 1, sizeof(struct job_entry *));
 	uint32_t count = 0, made = 0;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
-		if (alloc_holds(x))
+		if (alloc_is_live(x))
 			jobs[count++] = x->version->job;
 	const char *key;
 	void *obj;

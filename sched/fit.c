@@ -278,7 +278,7 @@ struct fit_result fit_check(const struct node_entry *node, const struct group_as
 	/* Instances of devices are not handed out: what asks for one waits, and says so. */
 	if (ask->has_devices)
 		return (struct fit_result){FIT_DEVICES, 1, NULL};
-	if (node->spec->node_max_allocs > 0 && node->n_live >= (uint64_t)node->spec->node_max_allocs)
+	if (node->spec->node_max_allocs > 0 && node->n_holding >= (uint64_t)node->spec->node_max_allocs)
 		return (struct fit_result){FIT_MAX_ALLOCS, 1, NULL};
 	return (struct fit_result){FIT_OK, 0, NULL};
 }

@@ -1,7 +1,8 @@
 /*
- * gc: what has ended and is old enough goes: evaluations with their allocations, jobs, nodes. Rules of section 5.13 of the
- * reference. What a job still needs stays: a failed allocation that is to be rescheduled, and the finished
- * allocations of a batch job that is not over, because they are what says that the work is done.
+ * gc: what has ended and is old enough goes: evaluations with their allocations, jobs, nodes. What a job still needs stays:
+ * a failed allocation that is to be rescheduled, and the finished ones of a batch job, which say that the work is done and
+ * so go with the job only. What may still run somewhere stays too: a lost allocation until its node has said that it ended, or
+ * is gone itself.
  */
 #include "sched/core_internal.h"
 
@@ -41,86 +42,117 @@ static void flush(struct gc *g)
 	g->rc = core_append(g->core, NULL, g->e);
 }
 
-static bool is_over(const struct job_entry *j)
-{
-	return j->stop || j->purged || j->status == JOB_DEAD;
-}
-
 static bool old_enough(const struct gc *g, int64_t since, int64_t threshold)
 {
 	return since <= g->now - threshold;
 }
 
-static bool alloc_collectable(const struct gc *g, const struct alloc *a)
+static bool is_batch(const struct job_entry *j)
+{
+	return j->type == JOB_BATCH || j->type == JOB_SYSBATCH;
+}
+
+static bool is_wanted(const struct job_entry *j)
+{
+	return !j->stop && !j->purged;
+}
+
+/* It has ended, nothing of it holds a node any more, and that long ago. */
+static bool alloc_is_old(const struct gc *g, const struct alloc *a)
 {
 	const struct job_entry *j = a->version->job;
-	bool batch = j->type == JOB_BATCH || j->type == JOB_SYSBATCH;
-	bool needed = a->desired == DESIRED_RUN && !is_over(j);
-	bool replaced = a->extra && !uuid_is_nil(a->extra->next);
-	if (alloc_holds(a))
+	bool current = is_batch(j) && is_wanted(j) && a->version == j->current;
+	if (alloc_is_live(a) || (a->node && alloc_holds(a)))
 		return false;
-	if (needed && batch && a->version == j->current)
-		return false;
-	if (needed && a->observed == OBSERVED_FAILED && !replaced)
-		return false;
-	bool finished_batch = batch && !j->stop && !j->purged && a->version == j->current;
-	return old_enough(g, a->modify_time, finished_batch ? g->t->batch_eval : g->t->eval);
+	return old_enough(g, a->modify_time, current ? g->t->batch_eval : g->t->eval);
 }
 
-static bool eval_collectable(const struct gc *g, const struct eval_entry *e)
+/* What its job would do again without it: finished work, or one that failed and may not, or not yet, be tried again. */
+static bool alloc_is_needed(const struct alloc *a)
+{
+	const struct job_entry *j = a->version->job;
+	bool replaced = a->extra && !uuid_is_nil(a->extra->next);
+	if (!is_wanted(j) || a->desired != DESIRED_RUN)
+		return false;
+	return is_batch(j) ? a->version == j->current : a->observed == OBSERVED_FAILED && !replaced;
+}
+
+static bool eval_is_old(const struct gc *g, const struct eval_entry *e)
 {
 	const struct job_entry *j = e->job;
-	bool batch = (j->type == JOB_BATCH || j->type == JOB_SYSBATCH) && !j->stop && !j->purged;
 	return e->status != EVAL_PENDING && e->status != EVAL_BLOCKED &&
-	    old_enough(g, e->spec->modify_time, batch ? g->t->batch_eval : g->t->eval);
+	    old_enough(g, e->spec->modify_time, is_batch(j) && is_wanted(j) ? g->t->batch_eval : g->t->eval);
 }
 
-/* The ids of evaluations whose allocations stay, so that they stay together. */
-static struct uuid_table *kept_evals(const struct gc *g, const struct job_entry *j)
+/* May the job go, with all that it has? */
+static bool job_is_old(const struct gc *g, const struct job_entry *j)
 {
-	struct uuid_table *kept = uuid_table_new(true);
+	const struct job *spec = j->current->spec;
+	bool ends_by_itself = is_batch(j) && !spec->periodic && !spec->parameterized_job;
+	if (j->purged || j->status != JOB_DEAD || !(j->stop || ends_by_itself) ||
+	    !old_enough(g, j->current->submit_time, g->t->job))
+		return false;
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
+		if (!alloc_is_old(g, a))
+			return false;
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
+		if (!eval_is_old(g, e))
+			return false;
+	return true;
+}
+
+static void delete_alloc(struct gc *g, const struct alloc *a)
+{
+	wire_put_uuid(&g->allocs, a->id);
+	g->n++;
+}
+
+static void delete_eval(struct gc *g, const struct eval_entry *e)
+{
+	wire_put_uuid(&g->evals, e->id);
+	g->n++;
+}
+
+/* An evaluation stays as long as one of its allocations. */
+static void collect_parts(struct gc *g, struct job_entry *j)
+{
+	struct uuid_table *evals = uuid_table_new(true);
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
+		if (eval_is_old(g, e))
+			uuid_table_add(evals, e);
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
-		struct eval_entry *e = state_eval(g->core->state, a->eval);
-		if (e && !alloc_collectable(g, a) && !uuid_table_get(kept, e->id))
-			uuid_table_add(kept, e);
+		if (alloc_is_old(g, a) && !alloc_is_needed(a))
+			delete_alloc(g, a);
+		else if (uuid_table_count(evals))
+			uuid_table_del(evals, a->eval);
 	}
-	return kept;
-}
-
-static bool job_collectable(const struct gc *g, const struct job_entry *j)
-{
-	bool ends_by_itself = (j->type == JOB_BATCH || j->type == JOB_SYSBATCH) && !j->current->spec->periodic &&
-	    !j->current->spec->parameterized_job;
-	return !j->purged && j->status == JOB_DEAD && (j->stop || ends_by_itself) &&
-	    old_enough(g, j->current->submit_time, g->t->job);
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
+		if (uuid_table_get(evals, e->id))
+			delete_eval(g, e);
+	uuid_table_free(evals);
 }
 
 static void collect_job(struct gc *g, struct job_entry *j)
 {
-	struct uuid_table *kept = kept_evals(g, j);
-	uint32_t left = 0;
-	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
-		if (!alloc_collectable(g, a)) {
-			left++;
-			continue;
-		}
-		wire_put_uuid(&g->allocs, a->id);
-		g->n++;
-	}
-	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e)) {
-		if (!eval_collectable(g, e) || uuid_table_get(kept, e->id)) {
-			left++;
-			continue;
-		}
-		wire_put_uuid(&g->evals, e->id);
-		g->n++;
-	}
-	uuid_table_free(kept);
-	if (left || !job_collectable(g, j))
+	if (!job_is_old(g, j)) {
+		collect_parts(g, j);
 		return;
+	}
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
+		delete_alloc(g, a);
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
+		delete_eval(g, e);
 	/* The purge comes last in the entry, when nothing refers to the job any more. */
 	entry_job_purge(&g->jobs, j->ns, j->id);
 	g->n++;
+}
+
+static bool runs_something(const struct node_entry *n)
+{
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
+		if (alloc_is_live(a))
+			return true;
+	return false;
 }
 
 static void collect_nodes(struct gc *g)
@@ -128,7 +160,7 @@ static void collect_nodes(struct gc *g)
 	struct state *s = g->core->state;
 	for (uint32_t i = 0; i < s->cap_nodes; i++) {
 		const struct node_entry *n = s->nodes[i];
-		if (!n || n->status != NODE_DOWN || n->n_live || !old_enough(g, n->status_since, g->t->node))
+		if (!n || n->status != NODE_DOWN || !old_enough(g, n->status_since, g->t->node) || runs_something(n))
 			continue;
 		entry_node_delete(&g->jobs, n->id);
 		g->n++;

@@ -16,7 +16,7 @@ struct candidate {
 	uint32_t zone, here;   /* allocations of the group on the node */
 	uint32_t pos;          /* in its heap, 1-based; 0 = in none: no room */
 	uint8_t parts;         /* in sum */
-	bool avoid;
+	bool avoid, ruled_out; /* ruled_out: in no heap because of distinct_* */
 };
 
 struct bucket { /* a heap: the best first */
@@ -225,14 +225,21 @@ static struct candidate *best(struct place *p)
 
 /* ---- distinct_* ---- */
 
-static void count_property(struct place *p, uint32_t i, const struct node_entry *n, const char *group)
+static void count_property(struct place *p, uint32_t i, const struct node_entry *n, const char *group, int by)
 {
 	const struct distinct_property *d = &p->feasible.properties[i];
 	const char *value = constraint_resolve(n->spec, d->target);
 	if (!value || (!d->of_job && !str_eq(group, p->group->name)))
 		return;
+	/* One is added, because nothing is what a map cannot hold. */
 	uintptr_t count = (uintptr_t)map_get(&p->properties[i].values, value);
-	map_set(&p->properties[i].values, value, (void *)(count + 1));
+	map_set(&p->properties[i].values, value, (void *)(MAX(count, 1u) + (uintptr_t)(intptr_t)by));
+}
+
+static int64_t property_count(const struct place *p, uint32_t i, const char *value)
+{
+	uintptr_t count = (uintptr_t)map_get(&p->properties[i].values, value);
+	return count ? (int64_t)count - 1 : 0;
 }
 
 struct filter place_distinct(struct place *p, const struct node_entry *n)
@@ -242,7 +249,7 @@ struct filter place_distinct(struct place *p, const struct node_entry *n)
 	for (uint32_t i = 0; i < p->feasible.n_properties; i++) {
 		const struct distinct_property *d = &p->feasible.properties[i];
 		const char *value = constraint_resolve(n->spec, d->target);
-		if (!value || (int64_t)(uintptr_t)map_get(&p->properties[i].values, value) >= d->allowed)
+		if (!value || property_count(p, i, value) >= d->allowed)
 			return (struct filter){.kind = FILTER_DISTINCT_PROPERTY,
 			    .text = arena_printf(p->r.arena, "distinct_property: %s", d->target)};
 	}
@@ -254,14 +261,14 @@ static bool has_distinct(const struct place *p)
 	return p->feasible.distinct_hosts_job || p->feasible.distinct_hosts_group || p->feasible.n_properties;
 }
 
-static void count_item(struct place *p, const struct node_entry *n, const char *group)
+static void count_item(struct place *p, const struct node_entry *n, const char *group, int by)
 {
 	if (str_eq(group, p->group->name))
-		p->on_group[n->slot]++;
+		p->on_group[n->slot] += (uint32_t)by;
 	if (p->on_job)
-		p->on_job[n->slot]++;
+		p->on_job[n->slot] += (uint32_t)by;
 	for (uint32_t i = 0; i < p->feasible.n_properties; i++)
-		count_property(p, i, n, group);
+		count_property(p, i, n, group, by);
 }
 
 static void count_items(struct place *p)
@@ -272,7 +279,8 @@ static void count_items(struct place *p)
 		p->on_job = arena_alloc(p->r.arena, (q->n_slots + 1) * sizeof(*p->on_job));
 	p->properties = arena_alloc(p->r.arena, (p->feasible.n_properties + 1) * sizeof(*p->properties));
 	for (uint32_t i = 0; i < q->n_items; i++)
-		count_item(p, q->items[i].node, q->items[i].group);
+		if (!q->items[i].gone)
+			count_item(p, q->items[i].node, q->items[i].group, 1);
 }
 
 /* ---- the scan ---- */
@@ -305,20 +313,22 @@ static void consider(struct place *p, struct node_entry *n)
 	if (feasible_node(&p->feasible, n) != FILTER_NONE)
 		return;
 	p->metric->nodes_evaluated++;
-	struct filter f = feasible_check(&p->feasible, n);
+	struct filter f = feasible_check(&p->feasible, n), distinct = {.kind = FILTER_NONE};
 	if (f.kind == FILTER_NONE && has_distinct(p))
-		f = place_distinct(p, n);
-	if (f.kind != FILTER_NONE) {
-		count_filtered(p, n, f.text);
+		distinct = place_distinct(p, n);
+	if (f.kind != FILTER_NONE || distinct.kind != FILTER_NONE)
+		count_filtered(p, n, f.kind != FILTER_NONE ? f.text : distinct.text);
+	if (f.kind != FILTER_NONE)
 		return;
-	}
 	struct fit_result fit = proposed_fit(p->r.proposed, n, p->ask, 0, NULL);
 	if (fit.dimension != FIT_OK) {
-		count_exhausted(p, n, &fit);
+		if (distinct.kind == FILTER_NONE)
+			count_exhausted(p, n, &fit);
 		return;
 	}
 	struct candidate *c = &p->candidates[p->n];
-	*c = (struct candidate){.node = n, .here = p->on_group[n->slot], .tie = mix(p->r.seed ^ mix(n->id.lo ^ n->id.hi))};
+	*c = (struct candidate){.node = n, .here = p->on_group[n->slot], .tie = mix(p->r.seed ^ mix(n->id.lo ^ n->id.hi)),
+	    .ruled_out = distinct.kind != FILTER_NONE};
 	c->affinity = p->n_affinities ? affinity_of(p, n->spec) : 0;
 	c->zone = spreading_zone(p->spreading, n->spec);
 	score(p, c);
@@ -361,7 +371,7 @@ static void refresh_boosts(struct place *p)
 
 static void build_heaps(struct place *p)
 {
-	p->n_zones = 1;
+	p->n_zones = p->spreading ? 0 : 1;
 	for (uint32_t i = 0; i < p->n; i++)
 		p->n_zones = MAX(p->n_zones, p->candidates[i].zone + 1);
 	p->n_buckets = p->n_zones * PARTS;
@@ -369,7 +379,8 @@ static void build_heaps(struct place *p)
 	p->boosts = p->spreading ? arena_alloc(p->r.arena, p->n_zones * sizeof(*p->boosts)) : NULL;
 	refresh_boosts(p);
 	for (uint32_t i = 0; i < p->n; i++)
-		insert(p, &p->candidates[i]);
+		if (!p->candidates[i].ruled_out)
+			insert(p, &p->candidates[i]);
 }
 
 static void add_score(struct place *p, struct candidate *c)
@@ -400,6 +411,8 @@ static void add_top_scores(struct place *p)
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct candidate *c = &p->candidates[i];
+		if (c->ruled_out)
+			continue;
 		double s = final_score(p, c);
 		uint32_t at = n;
 		while (at && (s > final_score(p, top[at - 1]) || (s == final_score(p, top[at - 1]) && c->tie < top[at - 1]->tie)))
@@ -475,11 +488,11 @@ static bool take(struct place *p, struct candidate *c, struct placement *out)
 	out->group = (uint16_t)p->r.group;
 	out->score = (float)final_score(p, c);
 	proposed_take(p->r.proposed, c->node, p->group->name, p->ask, ports);
-	count_item(p, c->node, p->group->name);
+	count_item(p, c->node, p->group->name, 1);
 	p->placed++;
 	c->here++;
 	if (p->spreading) {
-		spreading_count(p->spreading, c->zone);
+		spreading_count(p->spreading, c->zone, 1);
 		refresh_boosts(p);
 	}
 	if (proposed_fit(p->r.proposed, c->node, p->ask, 0, NULL).dimension != FIT_OK)
@@ -489,24 +502,21 @@ static bool take(struct place *p, struct candidate *c, struct placement *out)
 	return true;
 }
 
-static struct candidate *find(struct place *p, struct uuid id)
+static struct candidate *candidate_of(struct place *p, const struct node_entry *n)
 {
-	struct node_entry *n = state_node(p->r.proposed->state, id);
 	uint32_t i = n ? p->of_slot[n->slot] : 0;
-	return i && p->candidates[i - 1].pos ? &p->candidates[i - 1] : NULL;
+	return i ? &p->candidates[i - 1] : NULL;
 }
 
 static void set_avoid(struct place *p, const struct uuid *ids, uint32_t n, bool avoid)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		struct candidate *c = find(p, ids[i]);
-		if (c && c->avoid != avoid) {
-			/* Out of its heap first: the number of parts says which one that is. */
-			drop(p, c);
-			c->avoid = avoid;
-			score(p, c);
-			insert(p, c);
-		}
+		struct candidate *c = candidate_of(p, state_node(p->r.proposed->state, ids[i]));
+		if (!c || c->avoid == avoid)
+			continue;
+		c->avoid = avoid;
+		if (c->pos)
+			rescore(p, c);
 	}
 }
 
@@ -515,20 +525,58 @@ bool place_next(struct place *p, const struct uuid *avoid, uint32_t n_avoid, str
 	bool done = false;
 	set_avoid(p, avoid, n_avoid, true);
 	for (struct candidate *c; !done && (c = best(p));) {
-		/* Values that are used up stay so: what they rule out is not looked at again. */
-		if (has_distinct(p) && place_distinct(p, c->node).kind != FILTER_NONE)
-			drop(p, c);
-		else if (!(done = take(p, c, out)))
+		c->ruled_out = has_distinct(p) && place_distinct(p, c->node).kind != FILTER_NONE;
+		if (c->ruled_out || !(done = take(p, c, out)))
 			drop(p, c);
 	}
 	set_avoid(p, avoid, n_avoid, false);
 	return done;
 }
 
+/* What distinct_* ruled out is looked at again. */
+static void reconsider(struct place *p)
+{
+	for (uint32_t i = 0; has_distinct(p) && i < p->n; i++) {
+		struct candidate *c = &p->candidates[i];
+		if (!c->ruled_out || place_distinct(p, c->node).kind != FILTER_NONE)
+			continue;
+		c->ruled_out = false;
+		score(p, c);
+		insert(p, c);
+	}
+}
+
+static void recount(struct place *p, uint32_t item, int by)
+{
+	struct proposed_item *x = &p->r.proposed->items[item];
+	struct candidate *c = candidate_of(p, x->node);
+	x->gone = by < 0;
+	count_item(p, x->node, x->group, by);
+	if (p->spreading) {
+		spreading_count(p->spreading, spreading_zone(p->spreading, x->node->spec), by);
+		refresh_boosts(p);
+	}
+	if (c) {
+		c->here += (uint32_t)by;
+		if (c->pos)
+			rescore(p, c);
+	}
+	reconsider(p);
+}
+
+void place_forget(struct place *p, uint32_t item)
+{
+	recount(p, item, -1);
+}
+
+void place_remember(struct place *p, uint32_t item)
+{
+	recount(p, item, 1);
+}
+
 bool place_on(struct place *p, struct node_entry *n, struct placement *out)
 {
-	uint32_t i = p->of_slot[n->slot];
-	struct candidate *c = i ? &p->candidates[i - 1] : NULL;
+	struct candidate *c = candidate_of(p, n);
 	if (!c || !c->pos || (has_distinct(p) && place_distinct(p, n).kind != FILTER_NONE))
 		return false;
 	return take(p, c, out);

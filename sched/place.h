@@ -34,6 +34,10 @@ void place_end(struct place *p);
 bool place_next(struct place *p, const struct uuid *avoid, uint32_t n_avoid, struct placement *out);
 /* Takes that node, as system jobs do; false when it is not feasible or has no room. */
 bool place_on(struct place *p, struct node_entry *n, struct placement *out);
+/* While one looks for the place of a replacement, what it replaces does not count: item is its position in proposed.items. When
+ * no place was found it counts again. */
+void place_forget(struct place *p, uint32_t item);
+void place_remember(struct place *p, uint32_t item);
 /* How the search went when it began, with the five best nodes; made once. */
 struct alloc_metric *place_metric(struct place *p);
 /* The conditions of the group, compiled. */

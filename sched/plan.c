@@ -41,36 +41,48 @@ static uint32_t nodes_to_avoid(const struct want *w, struct uuid *out)
 	return n;
 }
 
-static void stop_replaced(struct planner *p, struct alloc *a)
+static void stop_replaced(struct planner *p, const struct want *w)
 {
 	LIST_ADD(p->a, p->out->stops, p->out->n_stops, p->out->cap_stops) =
-	    (struct plan_stop){.alloc = a, .desired = DESIRED_STOP, .observed = -1, .description = SAY_UPDATING};
+	    (struct plan_stop){.alloc = w->previous, .desired = DESIRED_STOP, .observed = -1, .description = w->stop_with};
 }
 
-/* Would the new one fit where the old one is, were it gone? */
-static bool fits_instead(struct planner *p, struct place *place, const struct want *w)
+/* Would there be room for the new one where the old one is, were that gone? */
+static bool has_room_instead(struct planner *p, const struct group_ask *ask, const struct alloc *old)
 {
-	const struct alloc *old = w->previous;
-	const struct node_entry *n = old->node;
-	const struct group_ask *ask = &p->out->version->asks[w->group], *had = &old->version->asks[old->group];
-	if (!n || !alloc_holds(old) || feasible_node(place_feasible(place), n) != FILTER_NONE ||
-	    feasible_check(place_feasible(place), n).kind != FILTER_NONE)
-		return false;
-	struct node_entry without = *n;
-	struct group_ask no_ports = *ask;
+	const struct group_ask *had = &old->version->asks[old->group];
+	struct node_entry without = *old->node;
 	without.used.cpu -= had->amount.cpu;
 	without.used.memory -= had->amount.memory;
 	without.used.disk -= had->amount.disk;
-	without.n_live--;
-	for (uint32_t i = 0; i < ask->n_ports; i++) {
-		bool own = false;
-		for (uint32_t k = 0; old->ports && k < had->n_ports; k++)
-			own = own || old->ports[k].value == ask->ports[i].value;
-		if (ask->ports[i].value && !ask->ports[i].ignore_collision && !own && port_set_has(n->ports, ask->ports[i].value))
-			return false;
-	}
-	no_ports.n_ports = 0;
-	return proposed_fit(&p->proposed, &without, &no_ports, 0, NULL).dimension == FIT_OK;
+	without.n_holding--;
+	for (uint32_t i = 0; old->ports && i < had->n_ports; i++)
+		port_set_remove(without.ports, old->ports[i].value);
+	bool fits = proposed_fit(&p->proposed, &without, ask, 0, NULL).dimension == FIT_OK;
+	for (uint32_t i = 0; old->ports && i < had->n_ports; i++)
+		port_set_add(without.ports, old->ports[i].value);
+	return fits;
+}
+
+/* Stops what is to be replaced before its replacement has a place, when its own room is what is missing. What is not found
+ * to be in the way goes on running. */
+static bool make_room(struct planner *p, struct place *place, const struct want *w)
+{
+	const struct alloc *old = w->previous;
+	if (!w->kept || feasible_node(place_feasible(place), old->node) != FILTER_NONE ||
+	    feasible_check(place_feasible(place), old->node).kind != FILTER_NONE ||
+	    place_distinct(place, old->node).kind != FILTER_NONE)
+		return false;
+	const struct group_ask *ask = &p->out->version->asks[w->group], *had = &old->version->asks[old->group];
+	if (!has_room_instead(p, ask, old))
+		return false;
+	/* So that no other one makes room for the same. */
+	struct amount *extra = &p->proposed.extra[old->node->slot];
+	extra->cpu += MAX(ask->amount.cpu - had->amount.cpu, 0);
+	extra->memory += MAX(ask->amount.memory - had->amount.memory, 0);
+	extra->disk += MAX(ask->amount.disk - had->amount.disk, 0);
+	stop_replaced(p, w);
+	return true;
 }
 
 static void add_placement(struct planner *p, const struct want *w, const struct placement *found, uint32_t metric)
@@ -82,8 +94,8 @@ static void add_placement(struct planner *p, const struct want *w, const struct 
 	x->metric = metric;
 	x->previous = w->previous;
 	x->tracker = w->tracker;
-	if (w->replaces)
-		stop_replaced(p, w->previous);
+	if (w->stop_with)
+		stop_replaced(p, w);
 }
 
 static void note_classes(struct planner *p, const struct feasible *f)
@@ -131,6 +143,8 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct want *w = &wants[i];
 		struct placement found = {0};
+		if (w->kept)
+			place_forget(place, w->kept - 1);
 		bool ok = w->node ? place_on(place, w->node, &found)
 		                  : place_next(place, avoid, nodes_to_avoid(w, avoid), &found);
 		if (ok) {
@@ -138,10 +152,8 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 			continue;
 		}
 		add_failure(p, &r, place, w);
-		/* What is replaced goes on running while there is no hope of room; where its own room is what is missing, it
-		 * has to go first. */
-		if (w->replaces && fits_instead(p, place, w))
-			stop_replaced(p, w->previous);
+		if (!make_room(p, place, w) && w->kept)
+			place_remember(place, w->kept - 1);
 	}
 	if (p->out->n_places > placed)
 		objs_push(p->a, &p->out->metrics, place_metric(place));

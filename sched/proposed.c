@@ -23,13 +23,11 @@ void proposed_release(struct proposed *p)
 
 static void add_item(struct proposed *p, struct node_entry *n, const char *group)
 {
-	if (!n)
-		return;
 	if (p->n_items == p->cap_items) {
 		p->cap_items = p->cap_items ? p->cap_items * 2 : 64;
 		p->items = xrealloc(p->items, p->cap_items, sizeof(*p->items));
 	}
-	p->items[p->n_items++] = (struct proposed_item){n, group};
+	p->items[p->n_items++] = (struct proposed_item){.node = n, .group = group};
 }
 
 void proposed_keep(struct proposed *p, const struct alloc *a)
@@ -68,7 +66,7 @@ struct fit_result proposed_fit(const struct proposed *p, const struct node_entry
 	int64_t max = n->spec->node_max_allocs;
 	struct fit_result r = fit_check(
 	    n, ask, p->extra[n->slot], p->ports ? p->ports[n->slot] : NULL, p->freed, pick, grants);
-	if (r.dimension == FIT_OK && max > 0 && (int64_t)n->n_live + p->placed[n->slot] >= max)
+	if (r.dimension == FIT_OK && max > 0 && (int64_t)n->n_holding + p->placed[n->slot] >= max)
 		return (struct fit_result){FIT_MAX_ALLOCS, 1, NULL};
 	return r;
 }

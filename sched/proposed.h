@@ -12,6 +12,7 @@
 struct proposed_item { /* an allocation of the job that stays or comes */
 	struct node_entry *node;
 	const char *group;
+	bool gone; /* its replacement has taken over */
 };
 
 struct proposed {
@@ -22,7 +23,7 @@ struct proposed {
 	struct port_set **ports; /* by slot; NULL where the plan takes none */
 	struct port_set *freed;  /* ports of allocations that the plan stops or replaces */
 	uint32_t n_slots;
-	struct proposed_item *items;
+	struct proposed_item *items; /* in the order of proposed_keep and proposed_take */
 	uint32_t n_items, cap_items;
 };
 

@@ -43,15 +43,24 @@ void reconcile_mark(struct reconcile *c, struct alloc *a)
 	    (struct plan_mark){.alloc = a, .move_version = true};
 }
 
-void reconcile_keep(struct reconcile *c, struct alloc *a)
+uint32_t reconcile_keep(struct reconcile *c, struct alloc *a)
 {
 	LIST_ADD(c->a, c->out->keeps, c->out->n_keeps, c->out->cap_keeps) = a;
+	return c->out->n_keeps;
 }
 
 struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous)
 {
 	struct want *w = &LIST_ADD(c->a, c->out->wants, c->out->n_wants, c->out->cap_wants);
 	*w = (struct want){.group = (uint16_t)g->index, .index = index, .previous = previous};
+	return w;
+}
+
+struct want *reconcile_replacement(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous)
+{
+	struct want *w = reconcile_want(c, g, index, previous);
+	w->stop_with = SAY_UPDATING;
+	w->kept = alloc_is_live(previous) ? reconcile_keep(c, previous) : 0;
 	return w;
 }
 
@@ -181,7 +190,7 @@ static void replace(struct reconcile *c, struct side *g, struct member *m, struc
 		u->migrate++;
 		break;
 	default:
-		reconcile_stop(c, a, -1, SAY_RESCHEDULED);
+		w->stop_with = SAY_RESCHEDULED;
 		w->tracker = reschedule_track(a, p, c->r->now, m->delay, c->a);
 		w->penalty = true;
 		u->place++;
@@ -227,7 +236,7 @@ static void update_members(struct reconcile *c, struct side *g, uint32_t missing
 		if (m->cut || m->fate != FATE_REPLACE)
 			continue;
 		if (room > 0) {
-			reconcile_want(c, g, m->index, m->alloc)->replaces = true;
+			reconcile_replacement(c, g, m->index, m->alloc);
 			u->destructive_update++;
 			wait.unhealthy++;
 			room--;
@@ -319,7 +328,7 @@ static void reconcile_counted(struct reconcile *c, struct side *g, struct desire
 /* Allocations that should not run hold their node until it says that they are gone; a node that is down never will. */
 static void settle_stopped(struct reconcile *c, struct alloc *a)
 {
-	if (alloc_holds(a) && reconcile_node_is_gone(a))
+	if (alloc_is_live(a) && reconcile_node_is_gone(a))
 		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
 }
 

@@ -14,7 +14,9 @@ struct want { /* an allocation that should be */
 	struct alloc *previous;            /* replaces this one, or NULL */
 	struct reschedule_tracker *tracker;
 	struct node_entry *node;           /* system jobs: on this node, else NULL */
-	bool replaces;     /* destructive update: previous is stopped when the want has found its place */
+	const char *stop_with; /* previous is stopped, with these words, when the want has found its place; NULL: it is stopped
+	                        * already */
+	uint32_t kept;     /* previous runs on until then: its position in reconciled.keeps + 1, or 0 */
 	bool penalty;      /* previous failed: its node, and those before it, are avoided */
 };
 
@@ -26,7 +28,7 @@ struct later { /* an allocation that waits for its reschedule delay */
 struct reconciled {
 	struct want *wants; /* by group */
 	uint32_t n_wants, cap_wants;
-	struct alloc **keeps; /* that stay on their nodes */
+	struct alloc **keeps; /* that stay on their nodes, or do so until their replacement has found its place */
 	uint32_t n_keeps, cap_keeps;
 	struct later *laters;
 	uint32_t n_laters, cap_laters;

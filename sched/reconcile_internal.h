@@ -45,8 +45,10 @@ struct reconcile {
 
 void reconcile_stop(struct reconcile *c, struct alloc *a, int observed, const char *description);
 void reconcile_mark(struct reconcile *c, struct alloc *a);
-void reconcile_keep(struct reconcile *c, struct alloc *a);
+uint32_t reconcile_keep(struct reconcile *c, struct alloc *a); /* its position + 1 */
 struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
+/* One that takes the place of previous as soon as it has found one for itself. */
+struct want *reconcile_replacement(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
 bool reconcile_node_is_gone(const struct alloc *a);
 /* Can an allocation of another version become one of the wanted version where it is? */
 bool reconcile_in_place(struct reconcile *c, struct side *g, struct alloc *a);

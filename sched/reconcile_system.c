@@ -11,11 +11,10 @@ struct sweep {
 	struct want_wait wait;
 };
 
-static void want_on(struct sweep *s, struct node_entry *n, struct alloc *previous, bool replaces)
+static void want_on(struct sweep *s, struct node_entry *n, struct alloc *previous, bool runs_on)
 {
-	struct want *w = reconcile_want(s->c, s->g, 0, previous);
+	struct want *w = runs_on ? reconcile_replacement(s->c, s->g, 0, previous) : reconcile_want(s->c, s->g, 0, previous);
 	w->node = n;
-	w->replaces = replaces;
 	s->there[n->slot] = true;
 }
 
@@ -92,7 +91,7 @@ static void find_room(struct sweep *s)
 	for (uint32_t i = 0; i < s->g->n; i++) {
 		struct alloc *a = s->g->members[i].alloc;
 		int64_t at;
-		if (a->version != s->c->r->version || !alloc_holds(a) || update_is_healthy(a, u, s->c->r->now, &at))
+		if (a->version != s->c->r->version || !alloc_is_live(a) || update_is_healthy(a, u, s->c->r->now, &at))
 			continue;
 		s->wait.unhealthy++;
 		if (at > s->c->r->now)
@@ -109,7 +108,7 @@ void reconcile_everywhere(struct reconcile *c, struct side *g, struct desired_up
 	find_room(&s);
 	for (uint32_t i = 0; i < g->n; i++) {
 		struct alloc *a = g->members[i].alloc;
-		if (alloc_holds(a))
+		if (alloc_is_live(a))
 			sweep_live(&s, a);
 		else
 			sweep_ended(&s, a);

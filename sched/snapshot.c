@@ -374,13 +374,12 @@ int apply_snap_version(struct apply *c, struct wire *w)
 	    spec && w->p < w->end ? entry_take_object(w, &type_job_submission, arena) : NULL;
 	struct job_version *v = NULL;
 	if (!w->bad && str_eq(spec->id, r->job->id) && str_eq(spec->namespace, r->job->ns) && version <= UINT32_MAX)
-		v = job_version_new(r->job, arena, spec, (uint32_t)version);
+		v = job_version_new(r->job, arena, spec, (uint32_t)version, modify_index);
 	if (!v) {
 		arena_free(arena);
 		return apply_bad(c, "a version of job \"%.64s\" that is not sound", r->job->id);
 	}
 	v->stable = flags & 2;
-	v->modify_index = modify_index;
 	v->submit_time = submit_time;
 	v->submission = submission;
 	v->refs = 1; /* until the job is read */

@@ -106,8 +106,8 @@ struct spreading *spreading_new(const struct job_version *v, uint32_t group, con
 	OBJS_EACH (&v->spec->spreads, struct spread, js)
 		add_block(s, js);
 	for (uint32_t i = 0; i < p->n_items; i++)
-		if (str_eq(p->items[i].group, g->name))
-			spreading_count(s, spreading_zone(s, p->items[i].node->spec));
+		if (!p->items[i].gone && str_eq(p->items[i].group, g->name))
+			spreading_count(s, spreading_zone(s, p->items[i].node->spec), 1);
 	return s;
 }
 
@@ -125,10 +125,10 @@ void spreading_free(struct spreading *s)
 	free(s);
 }
 
-void spreading_count(struct spreading *s, uint32_t zone)
+void spreading_count(struct spreading *s, uint32_t zone, int by)
 {
 	for (uint32_t i = 0; s && i < s->n_blocks; i++)
-		s->blocks[i].values[s->zones[zone * s->n_blocks + i]].n++;
+		s->blocks[i].values[s->zones[zone * s->n_blocks + i]].n += (uint32_t)by;
 }
 
 /* The least and the most used of the values in use pull and push: -1 when all are even or one is far ahead of none. */

@@ -14,8 +14,8 @@ struct spreading *spreading_new(const struct job_version *v, uint32_t group, con
 void spreading_free(struct spreading *s);
 /* The zone of a node: 0, 1, ... in order of first sight. 0 for all without spreads (s NULL). */
 uint32_t spreading_zone(struct spreading *s, const struct node *n);
-/* One more allocation is in the zone. */
-void spreading_count(struct spreading *s, uint32_t zone);
+/* One more allocation is in the zone; by = -1: one less. */
+void spreading_count(struct spreading *s, uint32_t zone, int by);
 /* The boost of a zone, as it is after the last count: the sum over the blocks of section "allocation-spread". */
 double spreading_boost(struct spreading *s, uint32_t zone);
 

@@ -250,14 +250,19 @@ int state_prefix_evals(const struct state *s, const char *text, struct eval_entr
 	return prefix(s->evals, text, (void **)out, max);
 }
 
+bool alloc_is_live(const struct alloc *a)
+{
+	return a->observed == OBSERVED_PENDING || a->observed == OBSERVED_RUNNING || a->observed == OBSERVED_UNKNOWN;
+}
+
 bool alloc_is_terminal(const struct alloc *a)
 {
-	return a->desired != DESIRED_RUN || !alloc_holds(a);
+	return a->desired != DESIRED_RUN || !alloc_is_live(a);
 }
 
 bool alloc_holds(const struct alloc *a)
 {
-	return a->observed == OBSERVED_PENDING || a->observed == OBSERVED_RUNNING || a->observed == OBSERVED_UNKNOWN;
+	return a->observed != OBSERVED_COMPLETE && a->observed != OBSERVED_FAILED;
 }
 
 const struct task_group *alloc_group(const struct alloc *a)

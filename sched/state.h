@@ -121,7 +121,7 @@ struct node_entry {
 	struct amount used;  /* sum of the asks of allocations that hold (see alloc_holds) */
 	struct port_set *ports; /* taken ports: reserved by the node and of live allocations (sched/fit.h) */
 	struct link allocs;  /* struct alloc.by_node */
-	uint32_t n_allocs, n_live; /* n_live: allocations that hold */
+	uint32_t n_allocs, n_holding;
 	uint64_t create_index, modify_index, alloc_index; /* alloc_index: last change of what is desired */
 	int64_t status_since;
 	struct node_gone *gone;    /* deleted allocations for the client to forget, newest last; a bounded courtesy, in no
@@ -279,10 +279,12 @@ static inline bool link_empty(const struct link *l)
 	return l->next == l;
 }
 
-/* Terminal: stopped or evicted by desire, or complete, failed or lost by observation. */
+/* Live: neither complete nor failed by its client's word, nor given up as lost. */
+bool alloc_is_live(const struct alloc *a);
+/* Terminal: stopped or evicted by desire, or not live. */
 bool alloc_is_terminal(const struct alloc *a);
-/* Still holds its node's resources: the client has not said that it ended (a stopped allocation holds them
- * until its process is gone), and it is not lost. */
+/* Still holds its node's resources: nobody has said that it ended. A stopped allocation holds them until its process is
+ * gone; so does a lost one, which may run on where nobody sees it, until its client is back and has stopped it. */
 bool alloc_holds(const struct alloc *a);
 const struct task_group *alloc_group(const struct alloc *a);
 const char *alloc_name(const struct alloc *a, char *out, size_t size); /* "job.group[3]" */

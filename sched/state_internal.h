@@ -26,7 +26,8 @@ void job_entry_drop_if_unused(struct apply *c, struct job_entry *j);
 void job_entry_free(struct job_entry *j);
 /* Takes arena and spec; works out asks and summaries. refs is 0. NULL when the spec cannot be a job's (no id, a group
  * without name, ...). The caller frees the arena then. */
-struct job_version *job_version_new(struct job_entry *j, struct arena *arena, struct job *spec, uint32_t version);
+struct job_version *job_version_new(
+    struct job_entry *j, struct arena *arena, struct job *spec, uint32_t version, uint64_t modify_index);
 void job_version_unref(struct job_version *v);
 /* Puts v in front of the history, drops the oldest beyond JOB_VERSIONS_KEPT. */
 void job_push_version(struct job_entry *j, struct job_version *v);

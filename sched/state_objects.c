@@ -76,7 +76,22 @@ static bool spec_is_sound(const struct job *spec)
 	return true;
 }
 
-struct job_version *job_version_new(struct job_entry *j, struct arena *arena, struct job *spec, uint32_t version)
+/* The counters of a group: those of the job's summary, or, for a version from before the job was purged and its name taken
+ * again, some that nobody reads. */
+static struct group_summary *summary_of(struct job_entry *j, const struct job_version *v, const char *group)
+{
+	if (v->modify_index < j->create_index)
+		return arena_alloc(v->arena, sizeof(struct group_summary));
+	struct group_summary *sum = objmap_get(&j->summary, group);
+	if (!sum) {
+		sum = arena_alloc(j->arena, sizeof(*sum));
+		objmap_set(j->arena, &j->summary, arena_strdup(j->arena, group), sum);
+	}
+	return sum;
+}
+
+struct job_version *job_version_new(
+    struct job_entry *j, struct arena *arena, struct job *spec, uint32_t version, uint64_t modify_index)
 {
 	if (!spec_is_sound(spec))
 		return NULL;
@@ -85,17 +100,11 @@ struct job_version *job_version_new(struct job_entry *j, struct arena *arena, st
 	v->spec = spec;
 	v->job = j;
 	v->version = version;
+	v->modify_index = modify_index;
 	plan_asks(v);
 	v->summaries = arena_alloc(arena, (spec->task_groups.n + 1) * sizeof(*v->summaries));
-	for (uint32_t i = 0; i < spec->task_groups.n; i++) {
-		const char *name = ((struct task_group *)spec->task_groups.v[i])->name;
-		struct group_summary *sum = objmap_get(&j->summary, name);
-		if (!sum) {
-			sum = arena_alloc(j->arena, sizeof(*sum));
-			objmap_set(j->arena, &j->summary, arena_strdup(j->arena, name), sum);
-		}
-		v->summaries[i] = sum;
-	}
+	OBJS_EACH(&spec->task_groups, struct task_group, g)
+		v->summaries[g_i] = summary_of(j, v, g->name);
 	return v;
 }
 
@@ -292,7 +301,7 @@ static void hold(struct alloc *a)
 	n->used.cpu += ask->cpu;
 	n->used.memory += ask->memory;
 	n->used.disk += ask->disk;
-	n->n_live++;
+	n->n_holding++;
 	ports_add(n->ports, a);
 }
 
@@ -303,7 +312,7 @@ static void let_go(struct state *s, struct alloc *a)
 	n->used.cpu -= ask->cpu;
 	n->used.memory -= ask->memory;
 	n->used.disk -= ask->disk;
-	n->n_live--;
+	n->n_holding--;
 	ports_remove(n->ports, a);
 	node_capacity_grew(s, n);
 }

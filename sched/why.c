@@ -283,11 +283,12 @@ static void ask_placement(struct inquiry *q)
 	struct alloc_metric m = {0};
 	struct diagnosis d = {.a = q->a};
 	const struct node_entry *on = NULL;
-	uint32_t wants = 0;
+	uint32_t wants = 0, kept = 0;
 	for (uint32_t i = 0; i < q->rec.n_wants; i++)
 		if (q->rec.wants[i].group == q->group) {
 			wants++;
 			on = q->rec.wants[i].node;
+			kept = q->rec.wants[i].kept;
 		}
 	if (!wants)
 		return;
@@ -296,6 +297,8 @@ static void ask_placement(struct inquiry *q)
 		proposed_keep(&proposed, q->rec.keeps[i]);
 	struct place_request r = {.proposed = &proposed, .version = q->job->current, .group = q->group, .arena = q->a};
 	struct place *p = place_begin(&r);
+	if (kept)
+		place_forget(p, kept - 1);
 	diagnose(&d, p, &r, wants == 1 ? on : NULL, &m);
 	struct wait_reason *w = d.fitting && !on ? say_evaluation(q) : say(&d);
 	place_end(p);

@@ -1,376 +1,238 @@
 /*
- * check: the invariants and promises of the simulated cluster, worked out here from job and node specs alone: nothing
- * of the scheduler's own arithmetic (sched/fit, place, feasible, constraint) is used.
+ * check: what must hold after every step, whatever went wrong before:
  *
- * always   no node oversubscribed in cpu, memory or disk; no port twice on a node, none reserved or out of range;
- *          indexes only grow; what was acknowledged is there; names are unique among what should run
- * settled  desired counts are met, or a reason is stored and it is true: whatever would fit on a node is placed; nodes
- *          run exactly what the server thinks
+ *   no node is oversubscribed and no port given twice, as the servers believe and as the machines run; what was placed is
+ *   right where it is; indexes only grow; what was acknowledged is there; nothing runs twice, comes back or is forgotten too
+ *   early (tests/sim/history.c); jobs have the status that follows from their allocations; a node is down when it has been
+ *   silent for its time, and not before
  */
-#include "tests/sim/sim.h"
+#include <inttypes.h>
 
 #include "base/uuid.h"
+#include "sched/state.h"
+#include "tests/sim/sim.h"
 
-struct load {
-	int64_t cpu, memory, disk;
-	uint32_t ports[64]; /* fixed room: a node has at most 28 dynamic ports here */
-	uint32_t n_ports;
-};
-
-static struct load *loads; /* by client number, of the present walk */
-static struct sim *sim;
-
-static uint32_t client_of(const char *id)
+static void check_load(struct sim *s, const struct node_entry *n, const struct load *l)
 {
-	for (uint32_t i = 0; i < sim->n_clients; i++)
-		if (str_eq(sim->clients[i].id, id))
-			return i;
-	return UINT32_MAX;
-}
+	struct amounts room = rules_room(n->spec);
 
-static bool holds(const struct alloc *al)
-{
-	return al->observed == OBSERVED_PENDING || al->observed == OBSERVED_RUNNING || al->observed == OBSERVED_UNKNOWN;
-}
-
-static void ask_of(const struct task_group *g, int64_t *cpu, int64_t *memory, int64_t *disk)
-{
-	const struct task *t = g->tasks.v[0]; /* the simulation's groups have one task */
-
-	*cpu = t->resources->cpu;
-	*memory = t->resources->memory_mb;
-	*disk = g->ephemeral_disk->size_mb;
-}
-
-static void add_port(struct load *l, uint32_t n, uint32_t port, const char *id)
-{
-	const struct node_resources *r = sim->clients[n].node->node_resources;
-
-	for (uint32_t i = 0; i < l->n_ports; i++)
-		if (l->ports[i] == port)
-			sim_fail(sim, "port %u is given twice on node %u, the second time to %s", port, n, id);
-	if (port == 22 || port == 20003 || port == 20004)
-		sim_fail(sim, "port %u of node %u is reserved, yet allocation %s has it", port, n, id);
-	if (port < (uint32_t)r->min_dynamic_port || port > 20011 + 28 || !port)
-		sim_fail(sim, "allocation %s has port %u, which nobody asked for", id, port);
-	if (l->n_ports < ARRAY_LEN(l->ports))
-		l->ports[l->n_ports++] = port;
-}
-
-static bool sum_alloc(void *arg UNUSED, struct alloc *al)
-{
-	char id[UUID_STR];
-	int64_t cpu, memory, disk;
-	struct node_entry *node = al->node;
-	const struct task_group *g = al->version->spec->task_groups.v[al->group];
-
-	uuid_format(al->id, id);
-	if (al->modify_index > core_state(sim->core)->index || al->create_index > al->modify_index)
-		sim_fail(sim, "allocation %s has indexes beyond the state's", id);
-	if (!holds(al) || !node)
-		return true;
-	uint32_t n = client_of(node->spec->id);
-
-	if (n == UINT32_MAX) {
-		sim_fail(sim, "allocation %s is on a node nobody registered", id);
-		return false;
+	if (l->used.cpu > room.cpu || l->used.memory > room.memory || l->used.disk > room.disk)
+		sim_fail(s, "%s is oversubscribed: cpu %lld of %lld, memory %lld of %lld, disk %lld of %lld", n->spec->name,
+		    (long long)l->used.cpu, (long long)room.cpu, (long long)l->used.memory, (long long)room.memory,
+		    (long long)l->used.disk, (long long)room.disk);
+	if (n->spec->node_max_allocs > 0 && l->n > n->spec->node_max_allocs)
+		sim_fail(s, "%s has %u allocations and takes %lld", n->spec->name, l->n, (long long)n->spec->node_max_allocs);
+	for (uint32_t i = 0; i < l->n_ports; i++) {
+		if (l->ports[i] == 22 || l->ports[i] == 20003 || l->ports[i] == 20004)
+			sim_fail(s, "port %u of %s is reserved, and given away", l->ports[i], n->spec->name);
+		for (uint32_t k = 0; k < i; k++)
+			if (l->ports[k] == l->ports[i])
+				sim_fail(s, "port %u of %s is given away twice", l->ports[i], n->spec->name);
 	}
-	ask_of(g, &cpu, &memory, &disk);
-	loads[n].cpu += cpu;
-	loads[n].memory += memory;
-	loads[n].disk += disk;
-	cleanup_arena struct arena *a = arena_new();
-	const struct allocation *view = alloc_view(a, al, false);
-	uint32_t want = 0;
+}
 
-	OBJS_EACH (&g->networks, struct network, net)
-		want += net->dynamic_ports.n + net->reserved_ports.n;
-	const struct allocated_resources *r = view->allocated_resources;
-	uint32_t have = r && r->shared ? r->shared->ports.n : 0;
+static void check_nodes(struct sim *s, const struct loads *l)
+{
+	const struct state *st = core_state(s->core);
 
-	if (have != want)
-		sim_fail(sim, "allocation %s asked for %u ports and got %u", id, want, have);
-	for (uint32_t i = 0; i < have; i++)
-		add_port(&loads[n], n, (uint32_t)((struct alloc_port *)r->shared->ports.v[i])->value, id);
+	for (uint32_t i = 0; i < st->cap_nodes; i++)
+		if (st->nodes[i])
+			check_load(s, st->nodes[i], &l->of[i]);
+}
+
+static void check_silence(struct sim *s)
+{
+	const struct state *st = core_state(s->core);
+
+	for (uint32_t i = 0; i < s->n_identities; i++) {
+		struct node_sim *id = &s->identities[i];
+		const struct node_entry *n = state_node(st, id->id);
+		bool down = n && n->status == NODE_DOWN;
+
+		if (down && !id->down && s->now < id->alive_until)
+			sim_fail(s, "%s is called down %.1f s before its time", n->spec->name,
+			    (double)(id->alive_until - s->now) / 1e9);
+		if (n && !down && id->silent_since != NEVER &&
+		    s->now > MAX(id->silent_since, s->disk_full_until) + 6 * SECOND)
+			sim_fail(s, "%s has been silent for %.1f s too long, and is not down", n->spec->name,
+			    (double)(s->now - id->silent_since) / 1e9);
+		id->down = down;
+	}
+}
+
+/* What really runs on the machines, whatever the servers believe. */
+static void check_machines(struct sim *s)
+{
+	for (uint32_t i = 0; i < s->n_clients; i++) {
+		const struct client_sim *c = &s->clients[i];
+		struct amounts room = rules_room(s->identities[c->identity].node), used = {0};
+		uint32_t ports[512], n = 0;
+
+		for (uint32_t k = 0; k < c->n_allocs; k++) {
+			const struct local_alloc *a = &c->allocs[k];
+
+			if (a->state == LOCAL_COMPLETE || a->state == LOCAL_FAILED)
+				continue;
+			used.cpu += a->cpu;
+			used.memory += a->memory;
+			used.disk += a->disk;
+			for (uint32_t p = 0; p < a->n_ports; p++) {
+				for (uint32_t q = 0; q < n; q++)
+					if (ports[q] == a->ports[p])
+						sim_fail(s, "two allocations run on node-%u with port %u, one is %s", i, a->ports[p], a->id);
+				if (n < ARRAY_LEN(ports))
+					ports[n++] = a->ports[p];
+			}
+		}
+		if (used.cpu > room.cpu || used.memory > room.memory || used.disk > room.disk)
+			sim_fail(s, "node-%u runs more than it has: cpu %lld of %lld, memory %lld of %lld, disk %lld of %lld", i,
+			    (long long)used.cpu, (long long)room.cpu, (long long)used.memory, (long long)room.memory,
+			    (long long)used.disk, (long long)room.disk);
+	}
+}
+
+/* ---- jobs ---- */
+
+static void check_status(struct sim *s, const struct job_entry *j)
+{
+	uint32_t runs = 0, open = 0, done = 0;
+	const char *want;
+
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
+		runs += rules_runs(a);
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e)) {
+		open += e->status == EVAL_PENDING || e->status == EVAL_BLOCKED;
+		done += e->status != EVAL_PENDING && e->status != EVAL_BLOCKED;
+	}
+	if (j->type == JOB_SYSTEM)
+		want = j->stop ? "dead" : "running";
+	else if (runs || open)
+		want = runs ? "running" : "pending";
+	else if (done || j->stop || j->evaluated)
+		want = "dead";
+	else
+		want = "pending";
+	if (!str_eq(job_status_names[j->status], want))
+		sim_fail(s, "%s is %s, and should be %s: %u allocations run, %u evaluations are open", j->id,
+		    job_status_names[j->status], want, runs, open);
+}
+
+static void check_summary(struct sim *s, const struct job_entry *j, uint32_t group)
+{
+	const char *name = ((struct task_group *)j->current->spec->task_groups.v[group])->name;
+	const struct group_summary *sum = objmap_get(&j->summary, name);
+	uint32_t running = 0, starting = 0;
+
+	/* Of a job that was purged and came back under its name, only what belongs to the new one counts. */
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
+		bool ours = str_eq(alloc_group(a)->name, name) && a->version->modify_index >= j->create_index;
+
+		running += ours && a->observed == OBSERVED_RUNNING;
+		starting += ours && a->observed == OBSERVED_PENDING;
+	}
+	if (!sum || sum->running != running || sum->starting != starting)
+		sim_fail(s, "the summary of %s.%s says %u running and %u starting, there are %u and %u", j->id, name,
+		    sum ? sum->running : 0, sum ? sum->starting : 0, running, starting);
+}
+
+static bool over(const struct job_entry *j)
+{
+	if (!j->stop && j->type != JOB_BATCH && j->type != JOB_SYSBATCH)
+		return false;
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
+		if (rules_live(a))
+			return false;
+	for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
+		if (e->status == EVAL_PENDING || e->status == EVAL_BLOCKED)
+			return false;
 	return true;
 }
 
-static void room_of(uint32_t n, int64_t *cpu, int64_t *memory, int64_t *disk)
+/* The job is not there: was it purged, or over and old enough to be collected? */
+static void check_absent(struct sim *s, uint32_t n, struct wish *w)
 {
-	const struct node *node = sim->clients[n].node;
-
-	*cpu = node->node_resources->cpu->cpu_shares - node->reserved_resources->cpu->cpu_shares;
-	*memory = node->node_resources->memory->memory_mb;
-	*disk = node->node_resources->disk->disk_mb;
+	if (w->known == KNOWN_PURGED || w->known == KNOWN_NOTHING)
+		return;
+	if (!w->over)
+		sim_fail(s, "the answer to a request for job-%u at index %" PRIu64 " was sent, and the job is not there", n, w->index);
+	else if (s->collected != s->now && s->now - w->submitted < s->config.job_gc_threshold)
+		sim_fail(s, "job-%u was collected %.1f s after it was submitted", n, (double)(s->now - w->submitted) / 1e9);
+	w->known = KNOWN_NOTHING;
 }
 
-static void check_loads(void)
+static void check_wish(struct sim *s, uint32_t n)
 {
-	for (uint32_t i = 0; i < sim->n_clients; i++) {
-		int64_t cpu, memory, disk;
+	struct wish *w = &s->wishes[n];
+	char id[16];
 
-		room_of(i, &cpu, &memory, &disk);
-		if (loads[i].cpu > cpu || loads[i].memory > memory || loads[i].disk > disk)
-			sim_fail(sim,
-			    "node %u is oversubscribed: cpu %lld of %lld, memory %lld of %lld, disk %lld of %lld", i,
-			    (long long)loads[i].cpu, (long long)cpu, (long long)loads[i].memory, (long long)memory,
-			    (long long)loads[i].disk, (long long)disk);
+	snprintf(id, sizeof(id), "job-%u", n);
+	const struct job_entry *j = state_job(core_state(s->core), "default", id);
+
+	if (!j) {
+		check_absent(s, n, w);
+		return;
 	}
+	if (w->known == KNOWN_REGISTERED && (j->stop || j->current->modify_index < w->index ||
+	        !str_eq(strmap_get(&j->current->spec->meta, "revision"), w->revision)))
+		sim_fail(s, "the registration of %s at index %" PRIu64 " was acknowledged, and is not what there is", id, w->index);
+	if (w->known == KNOWN_STOPPED && !j->stop)
+		sim_fail(s, "the stop of %s was acknowledged, and it is not stopped", id);
+	if (w->known == KNOWN_PURGED)
+		sim_fail(s, "the purge of %s was acknowledged, and it is there", id);
+	check_status(s, j);
+	if ((s->steps & 15) == 0)
+		OBJS_EACH (&j->current->spec->task_groups, struct task_group, g)
+			check_summary(s, j, g_i);
+	w->over = over(j);
+	w->submitted = j->current->submit_time;
 }
 
-static void check_acknowledged(void)
+static void check_indexes(struct sim *s)
 {
-	for (uint32_t i = 0; i < sim->n_acked; i++) {
-		const struct job_entry *j = state_job(core_state(sim->core), "default", sim->acked[i].id);
+	const struct state *st = core_state(s->core);
 
-		if (!j || j->current->modify_index < sim->acked[i].modify_index)
-			sim_fail(sim, "the registration of %s at index %llu was acknowledged and is not there",
-			    sim->acked[i].id, (unsigned long long)sim->acked[i].modify_index);
+	if (st->index < s->last_index)
+		sim_fail(s, "the index went back from %" PRIu64 " to %" PRIu64, s->last_index, st->index);
+	for (int t = 0; t < TABLE_COUNT; t++)
+		if (st->table_index[t] > st->index)
+			sim_fail(s, "table %d has an index beyond the state's", t);
+}
+
+static void note_digest(struct sim *s)
+{
+	uint64_t index = core_state(s->core)->index;
+
+	if (s->n_digests && s->digests[s->n_digests - 1].index == index)
+		return;
+	if (s->n_digests == s->cap_digests) {
+		s->cap_digests = s->cap_digests ? 2 * s->cap_digests : 64;
+		s->digests = xrealloc(s->digests, s->cap_digests, sizeof(*s->digests));
 	}
+	s->digests[s->n_digests++] = (struct digest_at){index, state_digest(core_state(s->core))};
 }
 
 void check_always(struct sim *s)
 {
-	struct state *st = core_state(s->core);
+	struct loads l;
 
-	sim = s;
-	loads = xcalloc(s->n_clients, sizeof(*loads));
-	state_each_alloc(st, sum_alloc, NULL);
-	check_loads();
-	check_acknowledged();
-	if (st->index < s->last_index)
-		sim_fail(s, "the index went back from %llu to %llu", (unsigned long long)s->last_index,
-		    (unsigned long long)st->index);
-	s->last_index = st->index;
-	for (int t = 0; t < TABLE_COUNT; t++)
-		if (st->table_index[t] > st->index)
-			sim_fail(s, "table %d has an index beyond the state's", t);
-	free(loads);
-	loads = NULL;
-}
-
-/* ---- settled ---- */
-
-static bool constraint_holds(const struct constraint *c, const struct node *node)
-{
-	const char *arch = strmap_get(&node->attributes, "cpu.arch");
-
-	if (str_eq(c->operand, "=") && str_eq(c->ltarget, "${attr.cpu.arch}"))
-		return str_eq(arch, c->rtarget);
-	if (str_eq(c->operand, "!="))
-		return !str_eq(arch, c->rtarget);
-	return true; /* the others of operator.c hold on every node; distinct_hosts is looked at apart */
-}
-
-static bool node_allowed(const struct job *j, const struct task_group *g, const struct node *node)
-{
-	bool dc = false;
-
-	for (uint32_t i = 0; i < j->datacenters.n; i++)
-		dc = dc || str_eq(j->datacenters.v[i], node->datacenter);
-	if (!dc)
-		return false;
-	OBJS_EACH (&j->constraints, struct constraint, c)
-		if (!constraint_holds(c, node))
-			return false;
-	OBJS_EACH (&g->constraints, struct constraint, c)
-		if (!constraint_holds(c, node))
-			return false;
-	return true;
-}
-
-static bool is_distinct(const struct job *j)
-{
-	OBJS_EACH (&j->constraints, struct constraint, c)
-		if (str_eq(c->operand, "distinct_hosts"))
-			return true;
-	return false;
-}
-
-static bool port_taken(const struct load *l, int64_t port)
-{
-	for (uint32_t i = 0; i < l->n_ports; i++)
-		if (l->ports[i] == port)
-			return true;
-	return port == 22 || port == 20003 || port == 20004;
-}
-
-static bool ports_free(uint32_t n, const struct task_group *g)
-{
-	const struct node_resources *r = sim->clients[n].node->node_resources;
-	int64_t want = 0, free_ports = 0;
-
-	OBJS_EACH (&g->networks, struct network, net) {
-		OBJS_EACH (&net->reserved_ports, struct port, p)
-			if (port_taken(&loads[n], p->value))
-				return false;
-		want += net->dynamic_ports.n + net->reserved_ports.n;
-	}
-	for (int64_t p = r->min_dynamic_port; p <= r->max_dynamic_port; p++)
-		free_ports += !port_taken(&loads[n], p);
-	return free_ports >= want;
-}
-
-/* Would one more of the group fit on the node? Errs on the side of "no". */
-static bool would_fit(const struct job_entry *j, const struct task_group *g, uint32_t n)
-{
-	struct uuid id;
-	int64_t cpu, memory, disk, room_cpu, room_memory, room_disk;
-
-	uuid_parse(sim->clients[n].id, &id);
-	const struct node_entry *node = state_node(core_state(sim->core), id);
-
-	if (!node || node->status != NODE_READY || !node->eligible || !node_allowed(j->current->spec, g, node->spec))
-		return false;
-	if (is_distinct(j->current->spec))
-		for (struct link *l = node->allocs.next; l != &node->allocs; l = l->next)
-			if (CONTAINER_OF(l, struct alloc, by_node)->version->job == j)
-				return false;
-	ask_of(g, &cpu, &memory, &disk);
-	room_of(n, &room_cpu, &room_memory, &room_disk);
-	return loads[n].cpu + cpu <= room_cpu && loads[n].memory + memory <= room_memory &&
-	    loads[n].disk + disk <= room_disk && ports_free(n, g);
-}
-
-struct tally {
-	uint32_t live, complete, failed;
-};
-
-static void tally_group(const struct job_entry *j, uint32_t group, struct tally *t)
-{
-	const char *name = ((struct task_group *)j->current->spec->task_groups.v[group])->name;
-
-	memset(t, 0, sizeof(*t));
-	for (struct link *l = j->allocs.next; l != &j->allocs; l = l->next) {
-		const struct alloc *al = CONTAINER_OF(l, struct alloc, by_job);
-
-		if (!str_eq(alloc_group(al)->name, name))
-			continue;
-		if (al->desired == DESIRED_RUN && holds(al))
-			t->live++;
-		else if (al->observed == OBSERVED_COMPLETE && al->desired == DESIRED_RUN)
-			t->complete++;
-		else if (al->observed == OBSERVED_FAILED && al->desired == DESIRED_RUN)
-			t->failed++;
-	}
-}
-
-static void check_counted(struct job_entry *j, uint32_t group)
-{
-	const struct task_group *g = j->current->spec->task_groups.v[group];
-	bool batch = j->type == JOB_BATCH;
-	struct tally t;
-
-	tally_group(j, group, &t);
-	int64_t missing = g->count - t.live - (batch ? t.complete : 0);
-
-	if (!batch && t.live > g->count)
-		sim_fail(sim, "%s.%s wants %lld and has %u live", j->id, g->name, (long long)g->count, t.live);
-	if (missing <= 0)
+	if (!s->core || s->failure[0])
 		return;
-	cleanup_arena struct arena *a = arena_new();
-	const struct wait_reason *why = core_why(sim->core, a, j, g->name, sim->now);
-
-	if (!why || str_empty(why->text) || str_empty(why->code))
-		sim_fail(sim, "%s.%s misses %lld and no reason is given", j->id, g->name, (long long)missing);
-	for (uint32_t n = 0; n < sim->n_clients; n++)
-		if (would_fit(j, g, n))
-			sim_fail(sim, "%s.%s misses %lld, although one fits on node %u; the reason given is: %s", j->id,
-			    g->name, (long long)missing, n, why ? why->text : "(none)");
-}
-
-static void check_everywhere(struct job_entry *j, uint32_t group)
-{
-	const struct task_group *g = j->current->spec->task_groups.v[group];
-
-	if (g->count < 1)
+	check_machines(s);
+	check_silence(s);
+	if (s->crash_due)
+		note_digest(s);
+	/* What is read of the state alone needs no second look. */
+	if (core_state(s->core)->index == s->last_index && s->wished == s->last_wished)
 		return;
-	for (uint32_t n = 0; n < sim->n_clients; n++) {
-		struct uuid id;
-		bool there = false;
-
-		uuid_parse(sim->clients[n].id, &id);
-		const struct node_entry *node = state_node(core_state(sim->core), id);
-
-		if (!node)
-			continue;
-		for (struct link *l = node->allocs.next; l != &node->allocs; l = l->next) {
-			const struct alloc *al = CONTAINER_OF(l, struct alloc, by_node);
-
-			if (al->version->job == j && str_eq(alloc_group(al)->name, g->name) &&
-			    (holds(al) || al->observed == OBSERVED_COMPLETE || al->observed == OBSERVED_FAILED))
-				there = true;
-		}
-		/* Another group of the same job may be in the way of distinct_hosts: would_fit looks at that. */
-		if (!there && would_fit(j, g, n))
-			sim_fail(sim, "%s.%s should be on node %u and is not", j->id, g->name, n);
-	}
-}
-
-static bool settled_job(void *arg UNUSED, struct job_entry *j)
-{
-	if (j->stop) {
-		for (struct link *l = j->allocs.next; l != &j->allocs; l = l->next) {
-			const struct alloc *al = CONTAINER_OF(l, struct alloc, by_job);
-
-			if (holds(al))
-				sim_fail(sim, "%s is stopped, yet an allocation still holds its node", j->id);
-		}
-		return true;
-	}
-	for (uint32_t i = 0; i < j->current->spec->task_groups.n; i++) {
-		if (j->type == JOB_SERVICE || j->type == JOB_BATCH)
-			check_counted(j, i);
-		else
-			check_everywhere(j, i);
-	}
-	return true;
-}
-
-static bool settled_alloc(void *arg UNUSED, struct alloc *al)
-{
-	char id[UUID_STR];
-	bool found = false;
-
-	if (!holds(al) || !al->node)
-		return true;
-	uuid_format(al->id, id);
-	uint32_t n = client_of(al->node->spec->id);
-
-	for (uint32_t i = 0; n < sim->n_clients && i < sim->clients[n].n_allocs; i++) {
-		const struct local_alloc *l = &sim->clients[n].allocs[i];
-
-		if (str_eq(l->id, id))
-			found = l->state == LOCAL_PENDING || l->state == LOCAL_RUNNING;
-	}
-	if (!found)
-		sim_fail(sim, "the server believes %s lives on node %u, and the node does not run it", id, n);
-	return true;
-}
-
-static void check_local(void)
-{
-	for (uint32_t n = 0; n < sim->n_clients; n++)
-		for (uint32_t i = 0; i < sim->clients[n].n_allocs; i++) {
-			const struct local_alloc *l = &sim->clients[n].allocs[i];
-			struct uuid id;
-
-			uuid_parse(l->id, &id);
-			const struct alloc *al = state_alloc(core_state(sim->core), id);
-
-			if (l->state == LOCAL_RUNNING && !l->stopping && (!al || al->desired != DESIRED_RUN))
-				sim_fail(sim, "node %u still runs %s, which is not wanted", n, l->id);
-		}
-}
-
-void check_settled(struct sim *s)
-{
-	sim = s;
-	loads = xcalloc(s->n_clients, sizeof(*loads));
-	state_each_alloc(core_state(s->core), sum_alloc, NULL);
-	state_each_job(core_state(s->core), settled_job, NULL);
-	state_each_alloc(core_state(s->core), settled_alloc, NULL);
-	check_local();
-	free(loads);
-	loads = NULL;
+	check_indexes(s);
+	rules_loads(s, &l);
+	history_look(s, &l);
+	check_nodes(s, &l);
+	for (uint32_t i = 0; i < SIM_JOBS; i++)
+		check_wish(s, i);
+	if (sim_chance(s, 0.02))
+		check_reasons(s, &l, false);
+	s->last_index = core_state(s->core)->index;
+	s->last_wished = s->wished;
+	rules_loads_free(&l);
 }

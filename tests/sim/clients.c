@@ -1,77 +1,32 @@
 /*
- * clients: the simulated client role. It follows the rules of the real one (agent/): pulls its work, starts what is
+ * clients: the simulated client role. It follows the rules of the real one (agent/): asks for its work, starts what is
  * desired, stops only what it is told to stop, reports until it is confirmed, keeps records over a crash. What its
- * tasks do is written in the job's meta: "run" = seconds until the task ends (0 = never), "fail" = it ends badly
- * while the faults last.
+ * tasks do is written in the job's meta: "run" = seconds until they end (0 = never), "fail" = they may end badly while the
+ * faults last, "restarts" = how often they are then started again in place.
+ *
+ * Two rules make a machine that was away whole again: an answer to "everything" (since 0) is complete, so that what it does
+ * not name has to go, before anything new comes; and what is stopped, or lost, and not known here is reported as ended.
  */
-#include "tests/sim/sim.h"
-
 #include <errno.h>
 
 #include "base/uuid.h"
-
-static struct node *make_node(struct sim *s, uint32_t n)
-{
-	struct node *node = MODEL_NEW(s->arena, node);
-	struct node_resources *r = MODEL_NEW(s->arena, node_resources);
-	struct node_reserved *reserved = MODEL_NEW(s->arena, node_reserved);
-	struct driver_info *driver = MODEL_NEW(s->arena, driver_info);
-
-	MODEL_SET(node, node, id, s->clients[n].id);
-	MODEL_SET(node, node, secret_id, s->clients[n].secret);
-	MODEL_SET(node, node, name, arena_printf(s->arena, "node-%u", n));
-	MODEL_SET(node, node, datacenter, n % 5 == 4 ? "dc2" : "dc1");
-	MODEL_SET(node, node, node_pool, "default");
-	MODEL_SET(node, node, http_addr, arena_printf(s->arena, "127.0.0.1:%u", 10000 + n));
-	strmap_set(s->arena, &node->attributes, "kernel.name", "linux");
-	strmap_set(s->arena, &node->attributes, "cpu.arch", n % 3 ? "amd64" : "arm64");
-	strmap_set(s->arena, &node->attributes, "driver.raw_exec", "1");
-	MODEL_SET(driver_info, driver, detected, true);
-	MODEL_SET(driver_info, driver, healthy, true);
-	objmap_set(s->arena, &node->drivers, "raw_exec", driver);
-	r->cpu = MODEL_NEW(s->arena, node_cpu);
-	MODEL_SET(node_cpu, r->cpu, cpu_shares, 1000 + 1000 * (int64_t)sim_below(s, 4));
-	r->memory = MODEL_NEW(s->arena, node_memory);
-	MODEL_SET(node_memory, r->memory, memory_mb, 1024 + 1024 * (int64_t)sim_below(s, 4));
-	r->disk = MODEL_NEW(s->arena, node_disk);
-	MODEL_SET(node_disk, r->disk, disk_mb, 20000);
-	MODEL_SET(node_resources, r, min_dynamic_port, 20000);
-	MODEL_SET(node_resources, r, max_dynamic_port, 20000 + 7 + (int64_t)sim_below(s, 20));
-	reserved->cpu = MODEL_NEW(s->arena, node_cpu);
-	MODEL_SET(node_cpu, reserved->cpu, cpu_shares, 100 * (int64_t)sim_below(s, 3));
-	reserved->networks = MODEL_NEW(s->arena, node_reserved_networks);
-	MODEL_SET(node_reserved_networks, reserved->networks, reserved_host_ports, "22,20003-20004");
-	MODEL_SET(node, node, node_resources, r);
-	MODEL_SET(node, node, reserved_resources, reserved);
-	MODEL_SET(node, node, computed_class, arena_printf(s->arena, "v1:%u:%u", n % 3 == 0, n % 5 == 4));
-	return node;
-}
-
-void clients_new(struct sim *s)
-{
-	s->n_clients = 2 + (uint32_t)sim_below(s, 8);
-	s->clients = xcalloc(s->n_clients, sizeof(*s->clients));
-	for (uint32_t i = 0; i < s->n_clients; i++) {
-		struct uuid seed = {s->seed + 77, i + 1};
-
-		uuid_format(uuid_derive(seed, 0), s->clients[i].id);
-		uuid_format(uuid_derive(seed, 1), s->clients[i].secret);
-		s->clients[i].node = make_node(s, i);
-		sim_event(s, sim_event_new(s, EVENT_CLIENT_START, i), s->now + sim_between(s, 0, 3 * SECOND));
-	}
-}
+#include "sched/state.h"
+#include "tests/sim/sim.h"
 
 void clients_free(struct sim *s)
 {
 	for (uint32_t i = 0; i < s->n_clients; i++)
 		free(s->clients[i].allocs);
 	free(s->clients);
+	free(s->identities);
 }
 
-/* Puts a message on the simulated network: delayed, sometimes lost, sometimes doubled, hence out of order. */
+/* ---- the network: delayed, sometimes lost, sometimes doubled, hence out of order ---- */
+
 static void send(struct sim *s, struct event *e)
 {
-	int64_t delay = s->faults ? sim_between(s, 100000, 2 * SECOND) : sim_between(s, 100000, 5 * MILLI);
+	int64_t delay = s->faults ? sim_between(s, 100000, sim_chance(s, 0.1) ? 5 * SECOND : 200 * MILLI)
+	                          : sim_between(s, 100000, 5 * MILLI);
 
 	if ((s->faults && sim_chance(s, 0.05)) || s->now < s->clients[e->client].cut_until) {
 		sim_event_free(e);
@@ -95,8 +50,18 @@ static void send(struct sim *s, struct event *e)
 
 static void request(struct sim *s, enum event_kind kind, uint32_t client)
 {
-	send(s, sim_event_new(s, kind, client));
+	struct event *e = sim_event_new(s, kind, client);
+
+	e->since = s->clients[client].work_index;
+	send(s, e);
 }
+
+void client_wake(struct sim *s, uint32_t client)
+{
+	request(s, EVENT_PULL, client);
+}
+
+/* ---- records ---- */
 
 static struct local_alloc *find(struct client_sim *c, const char *id)
 {
@@ -106,49 +71,85 @@ static struct local_alloc *find(struct client_sim *c, const char *id)
 	return NULL;
 }
 
-static bool ended(const struct local_alloc *a)
+static struct local_alloc *add_record(struct client_sim *c, const char *id)
 {
-	return a->state == LOCAL_COMPLETE || a->state == LOCAL_FAILED;
-}
-
-static const struct job *find_job(const struct node_work *w, const struct allocation *a)
-{
-	/* The allocation names its job; a reply holds each version once, and one version a job is all that this
-	 * client needs, because behaviour does not change between versions. */
-	OBJS_EACH (&w->jobs, struct job, j)
-		if (str_eq(j->id, a->job_id))
-			return j;
-	return NULL;
-}
-
-static void start_alloc(struct sim *s, uint32_t n, const struct node_work *w, const struct allocation *a)
-{
-	struct client_sim *c = &s->clients[n];
-	const struct job *job = a->job ? a->job : find_job(w, a);
-
-	if (!job) {
-		sim_fail(s, "allocation %s of job %s came to its node without the job", a->id, a->job_id);
-		return;
-	}
-	const struct task_group *g = job_group(job, a->task_group);
-
-	if (!g || !g->tasks.n) {
-		sim_fail(s, "allocation %s names group %s, which its job does not have", a->id, a->task_group);
-		return;
-	}
 	if (c->n_allocs == c->cap_allocs) {
 		c->cap_allocs = c->cap_allocs ? 2 * c->cap_allocs : 16;
 		c->allocs = xrealloc(c->allocs, c->cap_allocs, sizeof(*c->allocs));
 	}
 	struct local_alloc *l = &c->allocs[c->n_allocs++];
-	const char *run = strmap_get(&job->meta, "run");
 
 	memset(l, 0, sizeof(*l));
-	snprintf(l->id, sizeof(l->id), "%s", a->id);
-	snprintf(l->task, sizeof(l->task), "%s", ((struct task *)g->tasks.v[0])->name);
+	snprintf(l->id, sizeof(l->id), "%s", id);
+	l->ends = NEVER;
+	return l;
+}
+
+static bool ended(const struct local_alloc *l)
+{
+	return l->state == LOCAL_COMPLETE || l->state == LOCAL_FAILED;
+}
+
+static const struct job *find_job(const struct node_work *w, const struct allocation *a)
+{
+	OBJS_EACH (&w->jobs, struct job, j)
+		if (str_eq(j->id, a->job_id) && j->version == a->job_version)
+			return j;
+	return NULL;
+}
+
+static void take_resources(struct sim *s, struct local_alloc *l, const struct allocation *a)
+{
+	const struct allocated_resources *r = a->allocated_resources;
+
+	if (!r || !r->shared) {
+		sim_fail(s, "allocation %s came without its resources", a->id);
+		return;
+	}
+	int64_t before = 0, main = 0, after = 0, always = 0, before_cpu = 0, main_cpu = 0, after_cpu = 0, always_cpu = 0;
+
+	for (uint32_t i = 0; i < r->tasks.n; i++) {
+		const struct alloc_task_resources *t = r->tasks.v[i].value;
+		const struct lifecycle *x = objmap_get(&r->task_lifecycles, r->tasks.v[i].key);
+		bool is_before = x && !x->sidecar && str_eq(x->hook, "prestart"), is_after = x && !x->sidecar && str_eq(x->hook, "poststop");
+
+		*(x && x->sidecar ? &always : is_before ? &before : is_after ? &after : &main) += t->memory->memory_mb;
+		*(x && x->sidecar ? &always_cpu : is_before ? &before_cpu : is_after ? &after_cpu : &main_cpu) += t->cpu->cpu_shares;
+	}
+	l->memory = always + MAX(MAX(before, main), after);
+	l->cpu = always_cpu + MAX(MAX(before_cpu, main_cpu), after_cpu);
+	l->disk = r->shared->disk_mb;
+	l->n_ports = MIN(r->shared->ports.n, (uint32_t)ARRAY_LEN(l->ports));
+	for (uint32_t i = 0; i < l->n_ports; i++)
+		l->ports[i] = (uint32_t)((struct alloc_port *)r->shared->ports.v[i])->value;
+}
+
+static bool take_tasks(struct sim *s, struct local_alloc *l, const struct job *job, const struct allocation *a)
+{
+	const struct task_group *g = job ? job_group(job, a->task_group) : NULL;
+
+	if (!g || !g->tasks.n) {
+		sim_fail(s, "allocation %s of job %s version %lld came to its node without its job or group", a->id, a->job_id,
+		    (long long)a->job_version);
+		return false;
+	}
+	OBJS_EACH (&g->tasks, struct task, t) {
+		struct local_task *k = &l->tasks[l->n_tasks++];
+
+		snprintf(k->name, sizeof(k->name), "%s", t->name);
+		snprintf(k->hook, sizeof(k->hook), "%s", t->lifecycle ? t->lifecycle->hook : "");
+		k->sidecar = t->lifecycle && t->lifecycle->sidecar;
+	}
+	return true;
+}
+
+/* ---- tasks ---- */
+
+static void begin_run(struct sim *s, uint32_t n, struct local_alloc *l)
+{
 	l->started = s->now + sim_between(s, 0, s->faults ? 2 * SECOND : 20 * MILLI);
-	l->ends = run && atoi(run) ? l->started + sim_between(s, 1, atoi(run)) * SECOND : NEVER;
-	l->fails = s->faults && str_eq(strmap_get(&job->meta, "fail"), "true") && sim_chance(s, 0.4);
+	l->ends = l->runs ? l->started + sim_between(s, 1, l->runs) * SECOND : NEVER;
+	l->fails = s->faults && l->prone && sim_chance(s, 0.4);
 	if (l->fails)
 		l->ends = l->started + sim_between(s, 1, 30) * SECOND;
 	sim_event(s, sim_event_new(s, EVENT_TASK, n), l->started);
@@ -156,58 +157,187 @@ static void start_alloc(struct sim *s, uint32_t n, const struct node_work *w, co
 		sim_event(s, sim_event_new(s, EVENT_TASK, n), l->ends);
 }
 
-static void take_work(struct sim *s, uint32_t n, const struct node_work *w)
+static void start_alloc(struct sim *s, uint32_t n, const struct node_work *w, const struct allocation *a)
+{
+	const struct job *job = find_job(w, a);
+	struct local_alloc *l = add_record(&s->clients[n], a->id);
+
+	if (!take_tasks(s, l, job, a))
+		return;
+	take_resources(s, l, a);
+	const char *run = strmap_get(&job->meta, "run"), *again = strmap_get(&job->meta, "restarts");
+
+	l->runs = run ? atoi(run) : 0;
+	l->prone = str_eq(strmap_get(&job->meta, "fail"), "true");
+	l->restarts = again ? (uint32_t)atoi(again) : 0;
+	begin_run(s, n, l);
+}
+
+static void stop_local(struct sim *s, uint32_t n, struct local_alloc *l)
+{
+	if (ended(l) || l->stopping)
+		return;
+	l->stopping = true;
+	l->ends = s->now + sim_between(s, 0, s->faults ? 10 * SECOND : 50 * MILLI);
+	l->fails = false;
+	sim_event(s, sim_event_new(s, EVENT_TASK, n), l->ends);
+}
+
+/* One end of a run: for good, or until it is started again in place. */
+static void end_run(struct sim *s, uint32_t n, struct local_alloc *l)
+{
+	l->changes++;
+	if (l->fails && !l->stopping && l->restarts) {
+		l->restarts--;
+		l->starts--;
+		l->state = LOCAL_PENDING;
+		begin_run(s, n, l);
+		return;
+	}
+	l->state = l->fails ? LOCAL_FAILED : LOCAL_COMPLETE;
+}
+
+static void send_update(struct sim *s, uint32_t n);
+
+static void on_task(struct sim *s, uint32_t n)
 {
 	struct client_sim *c = &s->clients[n];
+	bool changed = false;
 
-	if ((uint64_t)w->index < c->work_index)
-		return; /* an older answer overtaken by a newer one */
-	c->work_index = (uint64_t)w->index;
-	OBJS_EACH (&w->allocs, struct allocation, a) {
-		struct local_alloc *l = find(c, a->id);
+	/* Tasks live without their client: what happened meanwhile is seen when it is back. */
+	for (uint32_t i = 0; i < c->n_allocs; i++) {
+		struct local_alloc *l = &c->allocs[i];
 
-		if (str_eq(a->desired_status, "run")) {
-			if (!l && !str_eq(a->client_status, "lost") && !str_eq(a->client_status, "complete") &&
-			    !str_eq(a->client_status, "failed"))
-				start_alloc(s, n, w, a);
-			continue;
+		if (l->state == LOCAL_PENDING && l->started <= s->now && (!l->stopping || l->ends > l->started)) {
+			l->state = LOCAL_RUNNING;
+			l->starts++;
+			l->changes++;
+			changed = true;
 		}
-		if (l && !ended(l) && !l->stopping) {
-			l->stopping = true;
-			l->ends = s->now + sim_between(s, 0, s->faults ? 10 * SECOND : 50 * MILLI);
-			l->fails = false;
-			sim_event(s, sim_event_new(s, EVENT_TASK, n), l->ends);
-		} else if (!l) {
-			/* Stopped before it ever reached us: say so, or it would hold its resources for ever. */
-			start_alloc(s, n, w, a);
-			l = find(c, a->id);
-			if (l) {
-				l->stopping = true;
-				l->state = LOCAL_COMPLETE;
-				l->ends = s->now;
-				l->changes++;
-			}
+		if (!ended(l) && l->ends <= s->now) {
+			end_run(s, n, l);
+			changed = true;
 		}
+		if (l->starts > 1)
+			sim_fail(s, "allocation %s was started twice", l->id);
 	}
-	for (uint32_t i = 0; i < w->gone.n; i++) {
-		struct local_alloc *l = find(c, w->gone.v[i]);
+	if (!changed || !c->up || !c->registered)
+		return;
+	send_update(s, n);
+	if (!c->work_index)
+		request(s, EVENT_PULL, n);
+}
 
-		if (l)
-			*l = c->allocs[--c->n_allocs];
+void client_reboot(struct sim *s, uint32_t client)
+{
+	struct client_sim *c = &s->clients[client];
+
+	for (uint32_t i = 0; i < c->n_allocs; i++) {
+		struct local_alloc *l = &c->allocs[i];
+
+		if (ended(l))
+			continue;
+		l->state = l->stopping ? LOCAL_COMPLETE : LOCAL_FAILED;
+		l->ends = s->now;
+		l->changes++;
 	}
 }
 
-static struct task_state *state_of(struct arena *a, const struct local_alloc *l)
+/* ---- work ---- */
+
+static bool says_ended(const struct allocation *a)
+{
+	return str_eq(a->client_status, "complete") || str_eq(a->client_status, "failed");
+}
+
+static void take_alloc(struct sim *s, uint32_t n, const struct node_work *w, const struct allocation *a)
+{
+	struct client_sim *c = &s->clients[n];
+	struct local_alloc *l = find(c, a->id);
+
+	if (!str_eq(a->node_id, c->id))
+		sim_fail(s, "allocation %s of node %s came to node %s", a->id, a->node_id, c->id);
+	if (l) {
+		if (!str_eq(a->desired_status, "run"))
+			stop_local(s, n, l);
+		return;
+	}
+	if (says_ended(a))
+		return;
+	if (str_eq(a->desired_status, "run") && !a->task_states.n) {
+		start_alloc(s, n, w, a);
+		return;
+	}
+	/* It is to stop, or ran here once, and nothing is known of it: say so, or it would hold its room for ever. */
+	l = add_record(c, a->id);
+	if (!take_tasks(s, l, find_job(w, a), a))
+		return;
+	l->state = str_eq(a->desired_status, "run") ? LOCAL_FAILED : LOCAL_COMPLETE;
+	l->stopping = true;
+	l->ends = s->now;
+	l->changes++;
+}
+
+static bool is_named(const struct node_work *w, const char *id)
+{
+	OBJS_EACH (&w->allocs, struct allocation, a)
+		if (str_eq(a->id, id))
+			return true;
+	return false;
+}
+
+/* What the servers have forgotten is stopped, and forgotten when it has ended. Whether all of it has. */
+static bool forget(struct sim *s, uint32_t n, const struct node_work *w, bool complete)
+{
+	struct client_sim *c = &s->clients[n];
+	bool all = true;
+
+	for (uint32_t i = 0; i < c->n_allocs;) {
+		struct local_alloc *l = &c->allocs[i];
+		bool gone = strs_has(&w->gone, l->id) || (complete && !is_named(w, l->id));
+
+		if (gone && ended(l)) {
+			*l = c->allocs[--c->n_allocs];
+			continue;
+		}
+		if (gone) {
+			stop_local(s, n, l);
+			all = false;
+		}
+		i++;
+	}
+	return all;
+}
+
+static void take_work(struct sim *s, uint32_t n, const struct event *e)
+{
+	struct client_sim *c = &s->clients[n];
+
+	/* An answer that leaves a gap, or one overtaken by a newer answer. */
+	if (e->since > c->work_index || (uint64_t)e->work->index < c->work_index)
+		return;
+	if (!forget(s, n, e->work, e->since == 0) && e->since == 0)
+		return; /* asked again when they have ended */
+	c->work_index = (uint64_t)e->work->index;
+	OBJS_EACH (&e->work->allocs, struct allocation, a)
+		take_alloc(s, n, e->work, a);
+	send_update(s, n);
+}
+
+/* ---- reports ---- */
+
+static struct task_state *state_of(struct arena *a, const struct local_alloc *l, const struct local_task *k)
 {
 	struct task_state *t = MODEL_NEW(a, task_state);
+	bool before = str_eq(k->hook, "prestart") && !k->sidecar, after = str_eq(k->hook, "poststop");
+	bool waits = l->state == LOCAL_PENDING || (after && !ended(l)), dead = ended(l) || (before && !waits);
 
-	MODEL_SET(task_state, t, state,
-	    l->state == LOCAL_PENDING ? "pending" : l->state == LOCAL_RUNNING ? "running" : "dead");
-	MODEL_SET(task_state, t, failed, l->state == LOCAL_FAILED);
-	if (l->state != LOCAL_PENDING)
+	MODEL_SET(task_state, t, state, waits ? "pending" : dead ? "dead" : "running");
+	MODEL_SET(task_state, t, failed, l->state == LOCAL_FAILED && !*k->hook);
+	if (!waits)
 		MODEL_SET(task_state, t, started_at, l->started);
-	if (ended(l))
-		MODEL_SET(task_state, t, finished_at, l->ends);
+	if (dead)
+		MODEL_SET(task_state, t, finished_at, before ? l->started : l->ends);
 	return t;
 }
 
@@ -230,7 +360,8 @@ static void send_update(struct sim *s, uint32_t n)
 
 		MODEL_SET(alloc_update, u, id, arena_strdup(e->arena, l->id));
 		MODEL_SET(alloc_update, u, client_status, names[l->state]);
-		objmap_set(e->arena, &u->task_states, l->task, state_of(e->arena, l));
+		for (uint32_t k = 0; k < l->n_tasks; k++)
+			objmap_set(e->arena, &u->task_states, l->tasks[k].name, state_of(e->arena, l, &l->tasks[k]));
 		u->has |= MODEL_BIT(alloc_update, task_states);
 		e->versions[e->sent->allocs.n] = l->changes;
 		objs_push(e->arena, &e->sent->allocs, u);
@@ -241,121 +372,112 @@ static void send_update(struct sim *s, uint32_t n)
 		sim_event_free(e);
 }
 
-static void on_task(struct sim *s, uint32_t n)
+/* ---- the server answers ---- */
+
+/* A refusal for want of room on the disk is the only one that there may be. */
+static bool refused(struct sim *s, int r, const struct err *e, const char *what, uint32_t n)
 {
-	struct client_sim *c = &s->clients[n];
-	bool changed = false;
-
-	/* Tasks live without their client: what happened meanwhile is seen when it is back. */
-	for (uint32_t i = 0; i < c->n_allocs; i++) {
-		struct local_alloc *l = &c->allocs[i];
-
-		if (l->state == LOCAL_PENDING && l->started <= s->now) {
-			l->state = LOCAL_RUNNING;
-			l->starts++;
-			l->changes++;
-			changed = true;
-		}
-		if (l->state == LOCAL_RUNNING && l->ends <= s->now) {
-			l->state = l->fails ? LOCAL_FAILED : LOCAL_COMPLETE;
-			l->changes++;
-			changed = true;
-		}
-		if (l->starts > 1)
-			sim_fail(s, "allocation %s was started twice", l->id);
-	}
-	if (changed && c->up && c->registered)
-		send_update(s, n);
+	if (r >= 0)
+		return false;
+	if (r != -ENOSPC || s->now >= s->disk_full_until)
+		sim_fail(s, "%s of node %u: %s", what, n, err_str(e));
+	return true;
 }
 
-static void reply(struct sim *s, uint64_t index, struct event *e)
+static void promise(struct sim *s, uint32_t n, int64_t ttl)
 {
-	sim_hold(s, index, e, NULL, 0);
+	struct node_sim *i = &s->identities[s->clients[n].identity];
+
+	if (ttl < s->config.min_heartbeat_ttl || ttl > 2 * s->config.min_heartbeat_ttl)
+		sim_fail(s, "node %u was told a heartbeat TTL of %lld", n, (long long)ttl);
+	i->alive_until = s->now + ttl;
+	i->silent_since = s->now + ttl + s->config.heartbeat_grace;
+	i->down = false;
 }
 
 static void serve_register(struct sim *s, uint32_t n)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct core_node_reply out;
+	int r = core_node_register(s->core, s->identities[s->clients[n].identity].node, s->now, &out, &e);
+
+	if (refused(s, r, &e, "the registration", n))
+		return;
 	struct event *answer = sim_event_new(s, EVENT_HELLO, n);
 
-	if (core_node_register(s->core, s->clients[n].node, s->now, &out, &e) < 0) {
-		sim_fail(s, "node %u cannot register: %s", n, err_str(&e));
-		sim_event_free(answer);
-		return;
-	}
 	answer->ttl = out.heartbeat_ttl;
-	if (out.heartbeat_ttl <= 0)
-		sim_fail(s, "node %u was told a heartbeat TTL of %lld", n, (long long)out.heartbeat_ttl);
-	reply(s, out.index, answer);
+	promise(s, n, out.heartbeat_ttl);
+	sim_hold(s, out.index, answer);
 }
 
 static void serve_heartbeat(struct sim *s, uint32_t n)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct core_node_reply out = {0};
+	int r = core_node_heartbeat(s->core, s->identities[s->clients[n].identity].id, s->now, &out, &e);
+
+	if (r != -ENOENT && refused(s, r, &e, "the heartbeat", n))
+		return;
 	struct event *answer = sim_event_new(s, EVENT_HELLO, n);
-	struct uuid id;
 
-	uuid_parse(s->clients[n].id, &id);
-	int r = core_node_heartbeat(s->core, id, s->now, &out, &e);
-
-	if (r < 0 && r != -ENOENT)
-		sim_fail(s, "heartbeat of node %u: %s", n, err_str(&e));
 	answer->ttl = r < 0 ? 0 : out.heartbeat_ttl;
-	reply(s, r < 0 ? 0 : out.index, answer);
+	if (r >= 0)
+		promise(s, n, out.heartbeat_ttl);
+	sim_hold(s, r < 0 ? core_state(s->core)->index : out.index, answer);
 }
 
-static void serve_pull(struct sim *s, uint32_t n)
+static void serve_pull(struct sim *s, const struct event *e)
 {
-	struct event *answer = sim_event_new(s, EVENT_WORK, n);
-	struct uuid id;
+	struct event *answer = sim_event_new(s, EVENT_WORK, e->client);
+	struct node_work work;
+	cleanup_arena struct arena *a = arena_new();
 
-	uuid_parse(s->clients[n].id, &id);
-	answer->arena = arena_new();
-	answer->work = MODEL_NEW(answer->arena, node_work);
-	core_node_work(s->core, answer->arena, id, s->clients[n].work_index, answer->work);
+	core_node_work(s->core, a, s->identities[s->clients[e->client].identity].id, e->since, &work);
 	/* The answer may be delivered after the state it was read from is gone. */
-	struct node_work *copy = model_copy(answer->arena, &type_node_work, answer->work);
-
-	answer->work = copy;
-	reply(s, core_state(s->core)->index, answer);
+	answer->arena = arena_new();
+	answer->work = model_copy(answer->arena, &type_node_work, &work);
+	answer->since = e->since;
+	answer->life = e->life;
+	sim_hold(s, core_state(s->core)->index, answer);
 }
 
 static void serve_update(struct sim *s, struct event *e)
 {
 	cleanup_err struct err err = ERR_INIT;
-	struct event *answer = sim_event_new(s, EVENT_ACK, e->client);
-	struct uuid id;
+	struct event *answer;
 	uint64_t index = 0;
+	int r = core_allocs_update(
+	    s->core, s->identities[s->clients[e->client].identity].id, e->sent, s->now, &index, &err);
 
-	uuid_parse(s->clients[e->client].id, &id);
-	int r = core_allocs_update(s->core, id, e->sent, s->now, &index, &err);
-
-	if (r < 0) {
-		if (r != -ENOENT)
-			sim_fail(s, "update of node %u: %s", e->client, err_str(&err));
-		sim_event_free(answer);
+	if (refused(s, r, &err, "the report", e->client))
 		return;
-	}
+	answer = sim_event_new(s, EVENT_ACK, e->client);
+	answer->life = e->life;
 	answer->arena = STEAL(e->arena);
 	answer->sent = e->sent;
 	answer->versions = e->versions;
-	reply(s, index, answer);
+	sim_hold(s, index, answer);
 }
 
-static void on_hello(struct sim *s, struct event *e)
+/* ---- answers and timers on the client ---- */
+
+static void on_hello(struct sim *s, const struct event *e)
 {
 	struct client_sim *c = &s->clients[e->client];
 
-	if (!e->ttl) {
+	if (!e->ttl) { /* forgotten: everything is told and asked again */
 		c->registered = false;
+		c->work_index = c->told = 0;
+		for (uint32_t i = 0; i < c->n_allocs; i++)
+			c->allocs[i].changes++;
 		request(s, EVENT_REGISTER, e->client);
 		return;
 	}
+	c->ttl = e->ttl;
 	if (!c->registered) {
 		c->registered = true;
 		send_update(s, e->client);
+		request(s, EVENT_PULL, e->client);
 	}
 }
 
@@ -370,29 +492,30 @@ static void on_ack(struct client_sim *c, const struct event *e)
 	}
 }
 
-static void on_start(struct sim *s, uint32_t n)
-{
-	struct client_sim *c = &s->clients[n];
-
-	c->up = true;
-	c->registered = false;
-	c->work_index = 0;
-	request(s, EVENT_REGISTER, n);
-	on_task(s, n);
-}
-
 /* The client's timers: what a real one does on its loop, here once every few seconds of virtual time. */
 static void beat(struct sim *s, uint32_t n)
 {
 	struct client_sim *c = &s->clients[n];
 
-	if (!c->up)
-		on_start(s, n);
+	if (!c->up) {
+		c->up = true;
+		c->registered = false;
+		c->work_index = c->told = 0;
+		on_task(s, n);
+	}
 	if (!c->registered)
 		request(s, EVENT_REGISTER, n);
 	request(s, EVENT_HEARTBEAT, n);
-	request(s, EVENT_PULL, n);
+	if (s->faults)
+		request(s, EVENT_PULL, n); /* the wake-up may have been lost */
 	send_update(s, n);
+}
+
+static int64_t next_beat(struct sim *s, const struct client_sim *c)
+{
+	if (s->faults || !c->registered)
+		return s->now + sim_between(s, SECOND, 4 * SECOND);
+	return s->now + (int64_t)((double)c->ttl * 0.45);
 }
 
 void clients_on_event(struct sim *s, struct event *e)
@@ -408,14 +531,16 @@ void clients_on_event(struct sim *s, struct event *e)
 		serve_heartbeat(s, e->client);
 		break;
 	case EVENT_PULL:
-		serve_pull(s, e->client);
+		if (e->life == c->life)
+			serve_pull(s, e);
 		break;
 	case EVENT_UPDATE:
-		serve_update(s, e);
+		if (e->life == c->life)
+			serve_update(s, e);
 		break;
 	case EVENT_WORK:
 		if (!stale)
-			take_work(s, e->client, e->work);
+			take_work(s, e->client, e);
 		break;
 	case EVENT_HELLO:
 		if (!stale)
@@ -433,10 +558,10 @@ void clients_on_event(struct sim *s, struct event *e)
 		c->life++;
 		c->down_until = s->now + sim_between(s, 0, 90) * SECOND;
 		break;
-	case EVENT_CLIENT_START:
+	case EVENT_CLIENT_BEAT:
 		if (s->now >= c->down_until)
 			beat(s, e->client);
-		sim_event(s, sim_event_new(s, EVENT_CLIENT_START, e->client), s->now + sim_between(s, SECOND, 4 * SECOND));
+		sim_event(s, sim_event_new(s, EVENT_CLIENT_BEAT, e->client), next_beat(s, c));
 		break;
 	default:
 		break;

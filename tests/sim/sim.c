@@ -5,87 +5,70 @@
  *
  * Every episode prints its seed when it fails; the same seed gives the same episode again.
  */
-#include "tests/sim/sim.h"
-
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "sched/state.h"
+#include "tests/sim/sim.h"
 
 const char *const event_names[] = {"operator", "register", "heartbeat", "pull", "update", "work", "hello", "ack", "task",
-    "client crash", "client start", "server crash"};
+    "client crash", "client beat", "server crash"};
 
-/* Sends out what is now durable; commits now and then, as the daemon does at the end of a turn. */
-static void commit(struct sim *s)
+static bool say_alloc(void *arg, struct alloc *a)
 {
-	cleanup_err struct err e = ERR_INIT;
+	char id[UUID_STR], name[64];
 
-	if (!s->core)
-		return;
-	if (!sim_chance(s, s->faults ? 0.7 : 1.0))
-		return;
-	if (core_commit_begin(s->core)) {
-		if (core_commit_run(s->core, &e) < 0)
-			sim_fail(s, "commit: %s", err_str(&e));
-		core_commit_end(s->core);
-	}
-	s->last_committed = core_committed(s->core);
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < s->n_held; i++) {
-		struct held *h = &s->held[i];
-
-		if (h->index > s->last_committed) {
-			s->held[kept++] = *h;
-			continue;
-		}
-		if (h->event) {
-			sim_event(s, h->event, s->now + sim_between(s, 100000, s->faults ? SECOND : 2 * MILLI));
-			continue;
-		}
-		uint32_t k = 0;
-
-		while (k < s->n_acked && !str_eq(s->acked[k].id, h->job))
-			k++;
-		if (k == s->n_acked && s->n_acked < ARRAY_LEN(s->acked))
-			s->n_acked++;
-		if (k < s->n_acked) {
-			snprintf(s->acked[k].id, sizeof(s->acked[k].id), "%s", h->job);
-			s->acked[k].modify_index = h->modify_index;
-		}
-	}
-	s->n_held = kept;
-	if (sim_chance(s, 0.02) && core_maybe_snapshot(s->core, &e) < 0)
-		sim_fail(s, "snapshot: %s", err_str(&e));
+	(void)arg;
+	fprintf(stderr, "%s %-16s version %u on %s: %s, %s, made at %" PRIu64 ", changed at %" PRIu64 "\n", uuid_format(a->id, id),
+	    alloc_name(a, name, sizeof(name)), a->version->version, a->node ? a->node->spec->name : "-",
+	    desired_names[a->desired], observed_names[a->observed], a->create_index, a->modify_index);
+	return true;
 }
 
-static void step(struct sim *s, struct event *e)
+static bool say_eval(void *arg, struct eval_entry *e)
 {
-	s->steps++;
-	if (s->verbose)
-		fprintf(stderr, "%12.6f %s %u\n", (double)(s->now - s->start) / 1e9, event_names[e->kind], e->client);
+	char id[UUID_STR];
+
+	(void)arg;
+	fprintf(stderr, "evaluation %s of %s, %s: %s, made at %" PRIu64 ", changed at %" PRIu64 "\n", uuid_format(e->id, id),
+	    e->job->id, e->spec->triggered_by, eval_status_names[e->status], e->create_index, e->modify_index);
+	return true;
+}
+
+static void handle(struct sim *s, struct event *e)
+{
 	if (e->kind == EVENT_OPERATOR) {
 		operator_act(s);
 		if (s->faults)
-			sim_event(s, sim_event_new(s, EVENT_OPERATOR, 0), s->now + sim_between(s, 0, 20 * SECOND));
+			sim_event(s, sim_event_new(s, EVENT_OPERATOR, 0), s->now + sim_between(s, 0, 5 * SECOND));
 	} else if (e->kind == EVENT_SERVER_CRASH) {
 		sim_server_crash(s);
 	} else {
 		clients_on_event(s, e);
 	}
 	sim_event_free(e);
-	if (!s->core || s->failure[0])
-		return;
-	/* A crash may fall between any two evaluations, so not all of them run at once. */
-	uint64_t turns = s->faults ? sim_below(s, 6) : UINT64_MAX;
+}
 
-	for (uint64_t i = 0; i < turns && core_step(s->core, s->now); i++)
-		if (s->faults)
-			check_always(s);
-	commit(s);
+/* Some evaluations (all, when no faults are about: a crash may fall between any two), a commit, and a look after each. */
+static void turn(struct sim *s)
+{
+	uint64_t steps = s->faults ? sim_below(s, 6) : UINT64_MAX, index = core_state(s->core)->index;
+
 	check_always(s);
+	for (uint64_t i = 0; i < steps && !s->failure[0] && core_step(s->core, s->now); i++) {
+		if (core_state(s->core)->index != index)
+			check_always(s);
+		index = core_state(s->core)->index;
+		if (i > 100000)
+			sim_fail(s, "the scheduler does not come to an end");
+	}
+	if (core_state(s->core)->index != index)
+		check_always(s);
+	sim_commit(s, false);
+	s->steps++;
 }
 
 static void run_until(struct sim *s, int64_t end)
@@ -99,40 +82,32 @@ static void run_until(struct sim *s, int64_t end)
 		if (core_at < event_at) {
 			s->now = MAX(s->now, core_at);
 			core_tick(s->core, s->now);
-			while (core_step(s->core, s->now))
-				;
-			commit(s);
-			check_always(s);
-			s->steps++;
-			continue;
+		} else {
+			s->now = MAX(s->now, event_at);
+			heap_remove(&s->events, first);
+			handle(s, CONTAINER_OF(first, struct event, timer));
 		}
-		s->now = MAX(s->now, event_at);
-		heap_remove(&s->events, first);
-		step(s, CONTAINER_OF(first, struct event, timer));
+		if (s->core && !s->failure[0])
+			turn(s);
 	}
 	s->now = MAX(s->now, end);
 }
 
-/* The live state, the state that a replay of the journal gives, and again after a snapshot, are one. */
+/* The live state, the state that a replay of the journal gives, and that of a snapshot, are one. */
 static void check_replay(struct sim *s)
 {
 	cleanup_err struct err e = ERR_INIT;
 
-	if (s->failure[0])
+	if (s->failure[0] || !s->core)
 		return;
-	while (core_commit_begin(s->core)) {
-		if (core_commit_run(s->core, &e) < 0)
-			sim_fail(s, "commit: %s", err_str(&e));
-		core_commit_end(s->core);
-	}
+	sim_commit(s, true);
+	if (sim_chance(s, 0.5) && s->now >= s->disk_full_until && core_snapshot(s->core, &e) < 0)
+		sim_fail(s, "snapshot: %s", err_str(&e));
 	uint64_t digest = state_digest(core_state(s->core)), index = core_state(s->core)->index;
 
-	core_close(s->core);
-	s->journal->ops->close(s->journal);
-	s->core = NULL;
+	sim_server_close(s);
 	sim_server_open(s);
-	/* Opening may add entries of its own (timers that ran out); without them the two must be equal. */
-	if (s->core && core_state(s->core)->index == index && state_digest(core_state(s->core)) != digest)
+	if (s->core && (core_state(s->core)->index != index || state_digest(core_state(s->core)) != digest))
 		sim_fail(s, "the replayed state differs from the live one at index %" PRIu64, index);
 }
 
@@ -150,48 +125,74 @@ static void episode_free(struct sim *s)
 	for (uint32_t i = 0; i < s->n_held; i++)
 		sim_event_free(s->held[i].event);
 	free(s->held);
+	free(s->digests);
 	clients_free(s);
-	if (s->core) {
-		core_close(s->core);
-		s->journal->ops->close(s->journal);
-	}
+	history_free(s->history);
+	sim_server_close(s);
 	arena_free(s->arena);
 	if (dir_remove(s->dir, &e) < 0)
 		fprintf(stderr, "sim: %s\n", err_str(&e));
 }
 
-/* One life of a cluster: minutes of faults, then hours of quiet. Returns whether all invariants held. */
+static void set_config(struct sim *s)
+{
+	s->config = (struct core_config){
+	    .seed = s->seed,
+	    .heartbeat_grace = 10 * SECOND,
+	    .min_heartbeat_ttl = 10 * SECOND,
+	    .failover_heartbeat_ttl = MINUTE,
+	    .node_gc_threshold = sim_between(s, 1, 10) * MINUTE,
+	    .job_gc_interval = sim_between(s, 20, 120) * SECOND,
+	    .job_gc_threshold = sim_between(s, 1, 10) * MINUTE,
+	    .eval_gc_threshold = sim_between(s, 1, 5) * MINUTE,
+	    .batch_eval_gc_threshold = sim_between(s, 1, 10) * MINUTE,
+	};
+}
+
+/* Faults for a while, then quiet until everything has settled. */
+static void act(struct sim *s)
+{
+	s->faults = true;
+	sim_event(s, sim_event_new(s, EVENT_OPERATOR, 0), s->now + SECOND);
+	run_until(s, s->now + sim_between(s, 30, 400) * SECOND);
+	check_replay(s);
+	if (!s->core)
+		return;
+	s->faults = false;
+	operator_calm(s);
+	sim_commit(s, true);
+	run_until(s, s->now + 30 * MINUTE);
+	check_settled(s);
+	check_replay(s);
+}
+
+/* One life of a cluster. Returns whether all invariants held. */
 static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *totals)
 {
-	struct sim s = {.seed = seed, .rng = seed, .verbose = verbose, .faults = true, .arena = arena_new()};
+	struct sim s = {.seed = seed, .rng = seed, .verbose = verbose, .arena = arena_new(), .history = history_new()};
 
 	s.now = s.start = INT64_C(1800000000) * SECOND;
 	snprintf(s.dir, sizeof(s.dir), "%s/%016" PRIx64, dir, seed);
+	set_config(&s);
 	sim_server_open(&s);
-	clients_new(&s);
-	sim_event(&s, sim_event_new(&s, EVENT_OPERATOR, 0), s.now + SECOND);
-	run_until(&s, s.now + sim_between(&s, 1, 15) * MINUTE);
-	check_replay(&s);
-	s.faults = false;
-	for (uint32_t i = 0; i < s.n_clients; i++)
-		s.clients[i].cut_until = s.clients[i].down_until = 0;
-	run_until(&s, s.now + 3 * HOUR);
-	if (!s.failure[0])
-		check_settled(&s);
-	check_replay(&s);
+	machines_new(&s);
+	for (uint64_t acts = 1 + sim_below(&s, 3); acts && !s.failure[0]; acts--)
+		act(&s);
 	totals->steps += s.steps;
 	totals->crashes += s.crashes;
-	if (s.core) {
-		struct core_stats stats;
-
-		core_stats(s.core, &stats);
-		totals->placements += stats.placements;
-	}
+	totals->placements += s.placements;
+	totals->replaced += s.replaced;
+	totals->reasons += s.reasons;
 	bool ok = !s.failure[0];
 
 	if (!ok)
 		printf("sim: seed %" PRIu64 ", virtual second %.3f, step %" PRIu64 ": %s\n", seed,
 		    (double)(s.now - s.start) / 1e9, s.steps, s.failure);
+	fflush(stdout);
+	if (!ok && verbose && s.core) {
+		state_each_alloc(core_state(s.core), say_alloc, NULL);
+		state_each_eval(core_state(s.core), say_eval, NULL);
+	}
 	episode_free(&s);
 	return ok;
 }
@@ -228,8 +229,8 @@ int main(int argc, char **argv)
 		done++;
 	}
 	rmdir(dir);
-	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements, %" PRIu64
-	       " server crashes, %" PRId64 " episodes failed\n",
-	    done, totals.steps, totals.placements, totals.crashes, failed);
+	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64
+	       " reasons checked, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
+	    done, totals.steps, totals.placements, totals.replaced, totals.reasons, totals.crashes, failed);
 	return failed != 0;
 }

@@ -1,8 +1,9 @@
 /*
  * sim: a whole cluster in one process under virtual time and one printed seed. The server is the real core on the
- * real file journal; clients, network and operators are simulated. Messages are delayed, lost and doubled; clients
- * and the server crash between any two steps, the server also in the middle of a write. After every step the
- * invariants of tests/sim/check.c are looked at; when the faults have ended and time has passed, the promises too.
+ * real file journal; machines, network, disks and operators are simulated. Messages are delayed, lost and doubled; machines
+ * and the server crash between any two steps, the server also in the middle of a write; the disk fills up. After every step
+ * tests/sim/check.c looks at what must always hold, and whenever the faults pause and time has passed, tests/sim/settled.c
+ * looks at what was promised. The checkers read the state, and share no line of arithmetic with the scheduler.
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -11,38 +12,64 @@
 #include "base/model.h"
 #include "sched/core.h"
 
+#define SIM_JOBS     24 /* names that operators play with */
+#define SIM_TASKS    3
+#define SIM_MACHINES 40
+
 struct sim;
 
 /* ---- chance ---- */
 uint64_t sim_random(struct sim *s);
-uint64_t sim_below(struct sim *s, uint64_t n);        /* 0..n-1 */
+uint64_t sim_below(struct sim *s, uint64_t n); /* 0..n-1 */
 bool sim_chance(struct sim *s, double p);
 int64_t sim_between(struct sim *s, int64_t low, int64_t high);
+#define SIM_PICK(s, array) ((array)[sim_below((s), ARRAY_LEN(array))])
 
-/* ---- the simulated clients ---- */
+/* ---- machines ---- */
 enum local_state { LOCAL_PENDING, LOCAL_RUNNING, LOCAL_COMPLETE, LOCAL_FAILED };
+
+struct local_task {
+	char name[16];
+	char hook[16]; /* "" = main */
+	bool sidecar;
+};
 
 struct local_alloc { /* what a client knows of one allocation; survives a crash of the client, as a record on disk */
 	char id[UUID_STR];
-	char task[64];
+	struct local_task tasks[SIM_TASKS];
+	uint32_t n_tasks;
 	enum local_state state;
 	int64_t started, ends; /* ends: when the task stops by itself, NEVER for services */
-	bool fails;            /* how it ends */
+	int64_t runs;          /* how long one run takes, 0 = for ever */
+	bool fails;            /* how this run ends */
+	bool prone;            /* runs may fail while the faults last */
 	bool stopping;
 	uint32_t changes, acked; /* changes that the server has not confirmed are sent again */
-	uint32_t starts;         /* how often it was started: more than once is an error but for reboots */
+	uint32_t starts, restarts;
+	int64_t cpu, memory, disk; /* what it was granted */
+	uint32_t ports[8], n_ports;
 };
 
 struct client_sim {
 	char id[UUID_STR], secret[UUID_STR];
-	struct node *node; /* spec, in the world's arena */
+	uint32_t identity; /* in sim.identities */
 	bool up;           /* the process runs */
 	int64_t down_until, cut_until; /* crashed; cut off from the server */
 	bool registered;
 	uint32_t life;     /* counts restarts: answers to an earlier life are dropped */
-	uint64_t work_index;
+	uint64_t work_index, told; /* told: a change of its work that it was woken for */
+	int64_t ttl;
 	struct local_alloc *allocs;
 	uint32_t n_allocs, cap_allocs;
+};
+
+struct node_sim { /* a node as the servers know it: a machine that loses its disk comes back as another */
+	struct uuid id;
+	struct node *node; /* as it says of itself */
+	uint32_t client;
+	int64_t alive_until;  /* not to be called down before */
+	int64_t silent_since; /* with grace: to be called down after */
+	bool down;            /* as the server had it at the last check */
 };
 
 /* ---- events ---- */
@@ -55,9 +82,9 @@ enum event_kind {
 	EVENT_WORK,          /* server -> client: answer of a pull */
 	EVENT_HELLO,         /* server -> client: answer of a registration or a heartbeat */
 	EVENT_ACK,           /* server -> client: answer of an update */
-	EVENT_TASK,          /* a task starts or ends on a client */
+	EVENT_TASK,          /* a task starts or ends on a machine */
 	EVENT_CLIENT_CRASH,
-	EVENT_CLIENT_START,
+	EVENT_CLIENT_BEAT,
 	EVENT_SERVER_CRASH,
 	EVENT_KINDS,
 };
@@ -68,66 +95,135 @@ struct event {
 	enum event_kind kind;
 	uint32_t client, life;
 	struct arena *arena;
+	uint64_t since;             /* EVENT_PULL, EVENT_WORK: what the client had seen when it asked */
 	struct node_work *work;     /* EVENT_WORK */
 	struct alloc_updates *sent; /* EVENT_UPDATE, EVENT_ACK */
 	uint32_t *versions;         /* EVENT_UPDATE, EVENT_ACK: local_alloc.changes at the time of sending */
 	int64_t ttl;                /* EVENT_HELLO; 0 = not known to the server */
 };
 
+/* What an operator was told about a job, and may rely on until he asks for something else. */
+enum known { KNOWN_NOTHING, KNOWN_REGISTERED, KNOWN_STOPPED, KNOWN_PURGED };
+struct wish {
+	uint32_t asked;  /* requests so far: an answer to an older one says nothing any more */
+	enum known known;
+	uint64_t index;
+	char revision[24]; /* KNOWN_REGISTERED: the job's meta "revision" */
+	/* Of the last check: may it be collected, and since when is it over? */
+	bool over;
+	int64_t submitted;
+};
+
 /* A reply that waits for its commit. */
 struct held {
 	uint64_t index;
-	struct event *event; /* sent to its client then; NULL: an operator's acknowledgement */
-	char job[32];        /* operator: the job whose registration is acknowledged */
+	struct event *event; /* sent to its client then; NULL: an operator's answer */
+	uint32_t job, asked;
+	enum known known;
+	char revision[24];
 	uint64_t modify_index;
 };
 
-struct acked_job { /* what the operator was told is durable */
-	char id[32];
-	uint64_t modify_index;
-	bool stopped;
+struct digest_at {
+	uint64_t index, digest;
 };
 
 struct sim {
 	uint64_t seed, rng;
 	int64_t now, start;
+	struct core_config config;
 	struct heap events;
 	struct arena *arena;
 	struct client_sim *clients;
 	uint32_t n_clients;
+	struct node_sim *identities;
+	uint32_t n_identities, cap_identities;
 	struct core *core;
-	struct journal *journal;
+	struct journal *journal; /* as the core sees it: refuses while the disk is full */
+	struct journal *file;
+	int64_t disk_full_until;
 	char dir[256];
 	struct held *held;
 	uint32_t n_held, cap_held;
-	struct acked_job acked[64];
-	uint32_t n_acked;
+	struct wish wishes[SIM_JOBS];
+	uint32_t revisions;
 	uint64_t last_committed, last_index;
+	uint64_t wished, last_wished; /* requests and answers of operators */
+	int64_t collected; /* when everything that ended was last collected by hand */
+	struct digest_at *digests; /* of the states since the last commit, while a crash is due */
+	uint32_t n_digests, cap_digests;
+	bool crash_due;
 	bool faults;
-	uint64_t steps, crashes, placements;
+	struct history *history;
+	uint64_t steps, crashes, placements, replaced, reasons;
 	bool verbose;
-	char failure[1024]; /* first broken invariant, "" = none */
+	char failure[2048]; /* first broken invariant, "" = none */
 };
 
-/* ---- world.c ---- */
+/* ---- server.c ---- */
 void sim_event(struct sim *s, struct event *e, int64_t at);
 struct event *sim_event_new(struct sim *s, enum event_kind kind, uint32_t client);
 void sim_event_free(struct event *e);
-void sim_hold(struct sim *s, uint64_t index, struct event *e, const char *job, uint64_t modify_index);
+struct held *sim_hold(struct sim *s, uint64_t index, struct event *e);
 void sim_server_open(struct sim *s);
+void sim_server_close(struct sim *s);
 void sim_server_crash(struct sim *s);
+void sim_commit(struct sim *s, bool all); /* all: else now and then, as the daemon does at the end of a turn */
 void sim_fail(struct sim *s, const char *fmt, ...) PRINTF(2, 3);
+void sim_say(struct sim *s, const char *fmt, ...) PRINTF(2, 3); /* with --verbose */
 
-/* ---- clients.c ---- */
-void clients_new(struct sim *s);
+/* ---- machines.c, clients.c ---- */
+void machines_new(struct sim *s);
+void machine_change(struct sim *s, uint32_t client);  /* other hardware, drivers or meta */
+void machine_replace(struct sim *s, uint32_t client); /* another disk: another identity */
+struct node_sim *identity_of(struct sim *s, const char *id);
 void clients_on_event(struct sim *s, struct event *e);
+void client_wake(struct sim *s, uint32_t client); /* its question about work is answered, as there is news */
+void client_reboot(struct sim *s, uint32_t client);
 void clients_free(struct sim *s);
+
+/* ---- shapes.c ---- */
+struct job *shape_job(struct sim *s, struct arena *a, uint32_t n);
+/* Does the condition hold there? One of those that shape_job uses. */
+bool shape_holds(const struct constraint *c, const struct node *n);
 
 /* ---- operator.c ---- */
 void operator_act(struct sim *s);
+void operator_calm(struct sim *s); /* undoes what would keep the cluster from settling */
 
-/* ---- check.c ---- */
-void check_always(struct sim *s); /* after every step */
-void check_settled(struct sim *s); /* when all is quiet */
+/* ---- rules.c: the rules of placement, once more ---- */
+struct amounts {
+	int64_t cpu, memory, disk;
+};
+struct load { /* of one node, as the server believes it */
+	struct amounts used;
+	uint16_t *ports;
+	uint32_t n_ports, cap_ports, n;
+};
+struct loads {
+	struct load *of; /* by slot */
+	uint32_t n;
+};
+struct amounts rules_ask(const struct task_group *g);
+struct amounts rules_room(const struct node *n);
+uint32_t rules_ports(const struct task_group *g, struct port **out, uint32_t max); /* static ones first */
+bool rules_live(const struct alloc *a);  /* has not ended, as far as the server knows */
+bool rules_holds(const struct alloc *a); /* and may still be there */
+bool rules_runs(const struct alloc *a);  /* live, and should be */
+void rules_loads(struct sim *s, struct loads *out);
+void rules_loads_free(struct loads *l);
+/* Why the group cannot go there, as a code of sched/why.h; NULL: it can. What is missing in *short_by. `but`: an allocation
+ * that does not count, as it is the one that went there; with room = false room is not looked at. */
+const char *rules_verdict(struct sim *s, const struct loads *l, const struct job_entry *j, const struct job *spec,
+    const struct task_group *g, const struct node_entry *n, const struct alloc *but, bool room, int64_t *short_by);
+
+/* ---- history.c, check.c, settled.c ---- */
+struct history *history_new(void);
+void history_free(struct history *h);
+void history_look(struct sim *s, struct loads *l);
+void history_forget(struct sim *s); /* after a crash: what was not committed may be gone */
+void check_always(struct sim *s);   /* after every step */
+void check_reasons(struct sim *s, const struct loads *l, bool settled);
+void check_settled(struct sim *s);  /* when all is quiet */
 
 #endif

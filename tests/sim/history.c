@@ -1,0 +1,261 @@
+/*
+ * history: what the checker has seen of each allocation and evaluation, so that it can tell what may follow what. Both come
+ * from the state in the order of their making, so that what is new is at the end.
+ */
+#include <inttypes.h>
+
+#include "sched/state.h"
+#include "tests/sim/sim.h"
+
+struct seen {
+	struct uuid id, node, eval;
+	uint64_t create_index, modify_index, version;
+	char job[16], group[8];
+	uint32_t index;
+	uint8_t desired, observed;
+	bool replaced;
+};
+
+struct seen_eval {
+	struct uuid id;
+	uint64_t create_index;
+	enum eval_status status;
+};
+
+struct history {
+	struct seen *v, *next;
+	uint32_t n, n_next, cap, cap_next, at;
+	struct seen_eval *evals, *next_evals;
+	uint32_t n_evals, n_next_evals, cap_evals, cap_next_evals, at_eval;
+	uint64_t index; /* of the state at the last look */
+	bool adopt;     /* nothing is known of before */
+};
+
+struct look {
+	struct sim *s;
+	struct history *h;
+	const struct loads *loads;
+};
+
+struct history *history_new(void)
+{
+	struct history *h = xcalloc(1, sizeof(*h));
+
+	h->adopt = true;
+	return h;
+}
+
+void history_free(struct history *h)
+{
+	free(h->v);
+	free(h->next);
+	free(h->evals);
+	free(h->next_evals);
+	free(h);
+}
+
+void history_forget(struct sim *s)
+{
+	s->history->n = s->history->n_evals = 0;
+	s->history->adopt = true;
+}
+
+static bool before(uint64_t index, struct uuid id, uint64_t other_index, struct uuid other)
+{
+	return index != other_index ? index < other_index : uuid_cmp(id, other) < 0;
+}
+
+/* ---- allocations ---- */
+
+static bool is_over(uint8_t observed)
+{
+	return observed == OBSERVED_COMPLETE || observed == OBSERVED_FAILED || observed == OBSERVED_LOST;
+}
+
+static struct seen see(const struct alloc *a)
+{
+	struct seen x = {
+	    .id = a->id,
+	    .node = a->node ? a->node->id : (struct uuid){0},
+	    .eval = a->eval,
+	    .create_index = a->create_index,
+	    .modify_index = a->modify_index,
+	    .version = a->version->modify_index,
+	    .index = a->index,
+	    .desired = a->desired,
+	    .observed = a->observed,
+	    .replaced = a->extra && !uuid_is_nil(a->extra->next),
+	};
+
+	snprintf(x.job, sizeof(x.job), "%s", a->version->spec->id);
+	snprintf(x.group, sizeof(x.group), "%s", alloc_group(a)->name);
+	return x;
+}
+
+/* It is right where it is, and nothing of its name was there before. */
+static void check_placed(struct look *l, struct alloc *a)
+{
+	struct sim *s = l->s;
+	const struct job_entry *j = a->version->job;
+	const struct task_group *g = alloc_group(a);
+	char id[UUID_STR];
+	const char *v = NULL;
+
+	uuid_format(a->id, id);
+	if (a->create_index <= l->h->index)
+		sim_fail(s, "allocation %s of %s.%s[%u] comes out of the past", id, j->id, g->name, a->index);
+	if (j->stop)
+		sim_fail(s, "allocation %s was placed for %s, which is stopped", id, j->id);
+	if (a->version != j->current)
+		sim_fail(s, "allocation %s was placed for an old version of %s", id, j->id);
+	if (a->node)
+		v = rules_verdict(s, l->loads, j, a->version->spec, g, a->node, a, false, NULL);
+	if (v)
+		sim_fail(s, "allocation %s of %s.%s was placed on %s, against its %s", id, j->id, g->name, a->node->spec->name, v);
+	bool everywhere = j->type == JOB_SYSTEM || j->type == JOB_SYSBATCH;
+
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, b)) {
+		if (b == a || !rules_runs(b) || !rules_runs(a) || !str_eq(alloc_group(b)->name, g->name))
+			continue;
+		if (everywhere ? b->node == a->node : b->index == a->index)
+			sim_fail(s, "%s.%s[%u] runs twice", j->id, g->name, a->index);
+	}
+	s->placements++;
+	s->replaced += a->extra && !uuid_is_nil(a->extra->previous);
+}
+
+static void check_followed(struct look *l, const struct seen *was, const struct alloc *a)
+{
+	struct sim *s = l->s;
+	struct seen is = see(a);
+	char id[UUID_STR];
+
+	if (is.modify_index == was->modify_index && is.desired == was->desired && is.observed == was->observed &&
+	    uuid_eq(is.node, was->node) && is.version == was->version)
+		return;
+	uuid_format(a->id, id);
+	if (is.create_index != was->create_index || strcmp(is.job, was->job) || strcmp(is.group, was->group) ||
+	    is.index != was->index || !uuid_eq(is.eval, was->eval))
+		sim_fail(s, "allocation %s is another than it was", id);
+	if (!uuid_eq(is.node, was->node) && a->node)
+		sim_fail(s, "allocation %s has moved to another node", id);
+	if (was->desired != DESIRED_RUN && is.desired != was->desired)
+		sim_fail(s, "allocation %s was %s and is %s", id, desired_names[was->desired], desired_names[is.desired]);
+	bool told = was->observed == OBSERVED_LOST && (is.observed == OBSERVED_COMPLETE || is.observed == OBSERVED_FAILED);
+
+	if (is_over(was->observed) && is.observed != was->observed && !told)
+		sim_fail(s, "allocation %s was %s and is %s", id, observed_names[was->observed], observed_names[is.observed]);
+	if (is.observed == OBSERVED_LOST && was->observed != OBSERVED_LOST && a->node && a->node->status != NODE_DOWN)
+		sim_fail(s, "allocation %s is lost, and its node %s is not down", id, a->node->spec->name);
+	if (is.modify_index < was->modify_index ||
+	    (is.modify_index == was->modify_index && (is.desired != was->desired || is.observed != was->observed)))
+		sim_fail(s, "allocation %s changed and its index did not grow", id);
+}
+
+/* What is collected has ended, and nobody needs it any more. */
+static void check_gone(struct look *l, const struct seen *was)
+{
+	struct sim *s = l->s;
+	const struct job_entry *j = state_job(core_state(s->core), "default", was->job);
+	bool on_node = !uuid_is_nil(was->node) && state_node(core_state(s->core), was->node);
+	char id[UUID_STR];
+
+	uuid_format(was->id, id);
+	if (on_node && was->observed != OBSERVED_COMPLETE && was->observed != OBSERVED_FAILED)
+		sim_fail(s, "allocation %s of %s was collected while it was %s", id, was->job, observed_names[was->observed]);
+	if (!j || j->stop || was->desired != DESIRED_RUN || was->version != j->current->modify_index)
+		return;
+	if (j->type == JOB_BATCH || j->type == JOB_SYSBATCH)
+		sim_fail(s, "allocation %s of %s was collected, and its %s work would be done again", id, was->job,
+		    observed_names[was->observed]);
+	else if (was->observed == OBSERVED_FAILED && !was->replaced)
+		sim_fail(s, "allocation %s of %s was collected, and was to be rescheduled", id, was->job);
+}
+
+static bool look_at(void *arg, struct alloc *a)
+{
+	struct look *l = arg;
+	struct history *h = l->h;
+
+	for (; h->at < h->n && before(h->v[h->at].create_index, h->v[h->at].id, a->create_index, a->id); h->at++)
+		check_gone(l, &h->v[h->at]);
+	if (h->at < h->n && uuid_eq(h->v[h->at].id, a->id))
+		check_followed(l, &h->v[h->at++], a);
+	else if (!h->adopt)
+		check_placed(l, a);
+	if (h->n_next == h->cap_next) {
+		h->cap_next = h->cap_next ? 2 * h->cap_next : 256;
+		h->next = xrealloc(h->next, h->cap_next, sizeof(*h->next));
+	}
+	h->next[h->n_next++] = see(a);
+	return true;
+}
+
+/* ---- evaluations ---- */
+
+static bool is_done(enum eval_status s)
+{
+	return s != EVAL_PENDING && s != EVAL_BLOCKED;
+}
+
+static bool look_at_eval(void *arg, struct eval_entry *e)
+{
+	struct look *l = arg;
+	struct history *h = l->h;
+	char id[UUID_STR];
+
+	uuid_format(e->id, id);
+	for (; h->at_eval < h->n_evals &&
+	     before(h->evals[h->at_eval].create_index, h->evals[h->at_eval].id, e->create_index, e->id);
+	     h->at_eval++)
+		if (!is_done(h->evals[h->at_eval].status))
+			sim_fail(l->s, "an open evaluation was collected");
+	if (h->at_eval < h->n_evals && uuid_eq(h->evals[h->at_eval].id, e->id)) {
+		const struct seen_eval *was = &h->evals[h->at_eval++];
+
+		if (is_done(was->status) && e->status != was->status)
+			sim_fail(l->s, "evaluation %s was %s and is %s", id, eval_status_names[was->status],
+			    eval_status_names[e->status]);
+	} else if (!h->adopt && e->create_index <= h->index) {
+		sim_fail(l->s, "evaluation %s comes out of the past", id);
+	}
+	if (e->status == EVAL_FAILED)
+		sim_fail(l->s, "evaluation %s of %s failed: %s", id, e->job->id, e->spec->status_description);
+	if (e->status == EVAL_BLOCKED && e->job->blocked != e)
+		sim_fail(l->s, "evaluation %s of %s is blocked, and not the one that its job waits with", id, e->job->id);
+	if (h->n_next_evals == h->cap_next_evals) {
+		h->cap_next_evals = h->cap_next_evals ? 2 * h->cap_next_evals : 256;
+		h->next_evals = xrealloc(h->next_evals, h->cap_next_evals, sizeof(*h->next_evals));
+	}
+	h->next_evals[h->n_next_evals++] = (struct seen_eval){e->id, e->create_index, e->status};
+	return true;
+}
+
+/* ---- the look ---- */
+
+#define SWAP(a, b)                                                                                 \
+	do {                                                                                       \
+		__typeof__(a) swapped_ = (a);                                                      \
+		(a) = (b);                                                                         \
+		(b) = swapped_;                                                                    \
+	} while (0)
+
+void history_look(struct sim *s, struct loads *loads)
+{
+	struct history *h = s->history;
+	struct look l = {.s = s, .h = h, .loads = loads};
+
+	h->n_next = h->n_next_evals = h->at = h->at_eval = 0;
+	state_each_alloc(core_state(s->core), look_at, &l);
+	for (; h->at < h->n; h->at++)
+		check_gone(&l, &h->v[h->at]);
+	state_each_eval(core_state(s->core), look_at_eval, &l);
+	SWAP(h->v, h->next);
+	SWAP(h->cap, h->cap_next);
+	h->n = h->n_next;
+	SWAP(h->evals, h->next_evals);
+	SWAP(h->cap_evals, h->cap_next_evals);
+	h->n_evals = h->n_next_evals;
+	h->index = core_state(s->core)->index;
+	h->adopt = false;
+}
