@@ -163,10 +163,11 @@ void client_table_restore(struct client_table *t)
 
 /* ---- apply ---- */
 
+/* "lost" is what the servers say of one whose node was silent: it holds its room until we say that it has ended, also when we
+ * know nothing of it. */
 static bool server_says_ended(const struct allocation *m)
 {
-	return str_eq(m->client_status, "complete") || str_eq(m->client_status, "failed") ||
-	       str_eq(m->client_status, "lost");
+	return str_eq(m->client_status, "complete") || str_eq(m->client_status, "failed");
 }
 
 /* The servers saw it start here, and we know nothing of it (our disk was lost): says so instead of running it twice. */

@@ -111,7 +111,6 @@ static int apply_node(struct apply *c, struct wire *w)
 	n->status = (enum node_status)status;
 	n->eligible = !str_eq(spec->scheduling_eligibility, "ineligible");
 	n->modify_index = c->index;
-	n->renewed = true;
 	node_capacity_grew(c->s, n);
 	state_changed(c, TABLE_NODES, n, false);
 	return 0;
@@ -145,7 +144,6 @@ static int node_replace(struct apply *c, struct node_entry *n, struct arena *are
 	if (r)
 		return r;
 	n->modify_index = c->index;
-	n->renewed = true;
 	if (n->status == NODE_READY && n->eligible)
 		node_capacity_grew(c->s, n);
 	state_changed(c, TABLE_NODES, n, false);
@@ -256,10 +254,8 @@ static int apply_config(struct apply *c, struct wire *w)
 	c->s->config_arena = arena;
 	c->s->config = config;
 	for (uint32_t i = 0; i < c->s->cap_nodes; i++)
-		if (c->s->nodes[i]) {
-			c->s->nodes[i]->renewed = true;
+		if (c->s->nodes[i])
 			node_capacity_grew(c->s, c->s->nodes[i]);
-		}
 	state_changed(c, TABLE_CONFIG, config, false);
 	return 0;
 }

@@ -237,7 +237,8 @@ static int replace_observed(struct apply *c, struct wire *w, struct alloc *a, co
 	    old.network_status ? model_copy(arena, &type_network_status, old.network_status) : NULL;
 	x->deployment_status = u->deployment_status ? u->deployment_status :
 	    old.deployment_status ? model_copy(arena, &type_deployment_status, old.deployment_status) : NULL;
-	x->client_description = u->client_description;
+	x->client_description =
+	    u->client_description ? u->client_description : arena_strdup(arena, old.client_description);
 	x->desired_description = arena_strdup(arena, old.desired_description);
 	x->tracker = old.tracker ? model_copy(arena, &type_reschedule_tracker, old.tracker) : NULL;
 	x->transition = old.transition ? model_copy(arena, &type_desired_transition, old.transition) : NULL;
@@ -264,6 +265,8 @@ int apply_alloc_updates(struct apply *c, struct wire *w)
 		struct alloc then = {.observed = (uint8_t)observed};
 		if (!alloc_is_live(a) && alloc_is_live(&then))
 			observed = a->observed;
+		if (alloc_is_live(a) && !alloc_is_live(&then))
+			a->extra->ended = c->time;
 		alloc_move(c, a, a->desired, observed);
 		a->modify_index = c->index;
 		a->modify_time = c->time;

@@ -88,7 +88,7 @@ void broker_take_freed(struct broker *b, struct state *s)
 		s->freed = n->freed_next;
 		n->freed_next = NULL;
 		if (!b->n_blocked) {
-			n->freed = n->renewed = false;
+			n->freed = false;
 			continue;
 		}
 		/* `freed` stays set until the pass begins, so that a node is listed once. */
@@ -96,7 +96,7 @@ void broker_take_freed(struct broker *b, struct state *s)
 			b->cap_next = b->cap_next ? b->cap_next * 2 : 16;
 			b->next = xrealloc(b->next, b->cap_next, sizeof(*b->next));
 		}
-		b->next[b->n_next++] = (struct broker_dirty){.node = n->id};
+		b->next[b->n_next++] = n->id;
 	}
 }
 
@@ -105,47 +105,62 @@ static bool node_is_open(const struct node_entry *n)
 	return n && n->status == NODE_READY && n->eligible && !n->draining;
 }
 
-/* Nothing that ends elsewhere helps a group that every node's properties rule out; distinct_* rules look at allocations. */
-static bool needs_new_node(const struct alloc_metric *m)
+/* Is the group there already? Asked for jobs that run once on each node. */
+static bool is_there(const struct node_entry *n, const struct job_entry *j, const char *group)
 {
-	if (m->nodes_exhausted)
-		return false;
-	for (uint32_t i = 0; i < m->constraint_filtered.n; i++)
-		if (strstr(m->constraint_filtered.v[i].key, "distinct"))
-			return false;
-	return m->nodes_filtered > 0;
-}
-
-/* May the group run there at all? Asked only where there is room, so seldom. distinct_* rules are left to the plan. */
-static bool is_feasible(const struct state *s, const struct job_version *v, uint32_t group, const struct node_entry *n)
-{
-	cleanup_arena struct arena *a = arena_new();
-	struct feasible f;
-	feasible_init(&f, s, v, group, a);
-	bool yes = feasible_node(&f, n) == FILTER_NONE && feasible_check(&f, n).kind == FILTER_NONE;
-	feasible_release(&f);
-	return yes;
-}
-
-/* Would this group now fit on one of the dirty nodes? */
-static bool group_may_fit(const struct broker *b, const struct state *s, const struct job_version *v, uint32_t group,
-    const struct alloc_metric *m, int *budget)
-{
-	bool only_new = needs_new_node(m);
-	const struct group_ask *ask = &v->asks[group];
-	for (uint32_t i = 0; i < b->n_dirty; i++) {
-		if (only_new && !b->dirty[i].renewed)
-			continue;
-		const struct node_entry *n = state_node(s, b->dirty[i].node);
-		--*budget;
-		if (!node_is_open(n) ||
-		    fit_check(n, ask, (struct amount){0}, NULL, NULL, 0, NULL).dimension != FIT_OK)
-			continue;
-		*budget -= QUESTION_OF_CONSTRAINTS;
-		if (is_feasible(s, v, group, n))
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
+		if (a->version->job == j && a->desired == DESIRED_RUN && alloc_is_live(a) && str_eq(alloc_group(a)->name, group))
 			return true;
-	}
 	return false;
+}
+
+/* What an allocation of an older version would give back there, when it is replaced by one of this. */
+static struct amount replaceable(const struct node_entry *n, const struct job_version *v, const char *group)
+{
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a)) {
+		const struct amount *had = &a->version->asks[a->group].amount;
+		if (a->version->job == v->job && a->version != v && a->desired == DESIRED_RUN && alloc_is_live(a) &&
+		    str_eq(alloc_group(a)->name, group))
+			return (struct amount){-had->cpu, -had->memory, -had->disk};
+	}
+	return (struct amount){0};
+}
+
+static bool has_room(const struct node_entry *n, const struct job_version *v, uint32_t group)
+{
+	struct group_ask ask = v->asks[group];
+	const char *name = ((struct task_group *)v->spec->task_groups.v[group])->name;
+	if (fit_check(n, &ask, (struct amount){0}, NULL, NULL, 0, NULL).dimension == FIT_OK)
+		return true;
+	/* Only a job that changes replaces anything. What ports that gives back is left to the plan. */
+	struct amount back = v->version ? replaceable(n, v, name) : (struct amount){0};
+	ask.n_ports = 0;
+	return (back.cpu || back.memory || back.disk) && fit_check(n, &ask, back, NULL, NULL, 0, NULL).dimension == FIT_OK;
+}
+
+/* Would this group now fit on one of the dirty nodes? Room first, which costs least. distinct_* are left to the plan. */
+static bool group_may_fit(const struct broker *b, const struct state *s, const struct job_version *v, uint32_t group, int *budget)
+{
+	struct arena *a = NULL;
+	struct feasible f = {0};
+	bool everywhere = v->job->type == JOB_SYSTEM || v->job->type == JOB_SYSBATCH, found = false;
+	for (uint32_t i = 0; i < b->n_dirty && !found; i++) {
+		const struct node_entry *n = state_node(s, b->dirty[i]);
+		--*budget;
+		if (!node_is_open(n) || !has_room(n, v, group))
+			continue;
+		if (!a) {
+			a = arena_new();
+			feasible_init(&f, s, v, group, a);
+		}
+		*budget -= QUESTION_OF_CONSTRAINTS;
+		found = feasible_node(&f, n) == FILTER_NONE && feasible_check(&f, n).kind == FILTER_NONE &&
+		    !(everywhere && is_there(n, v->job, f.group->name));
+	}
+	if (a)
+		feasible_release(&f);
+	arena_free(a);
+	return found;
 }
 
 /* What it could not place: noted with it once it was tried again, before that with the evaluation that it came from. */
@@ -158,17 +173,38 @@ static const struct objmap *unplaced(const struct state *s, const struct eval_en
 	return &(before ? before : e)->spec->failed_tg_allocs;
 }
 
-static bool may_fit(const struct broker *b, const struct state *s, const struct eval_entry *e, int *budget)
+static bool has_property_rule(const struct objs *constraints)
+{
+	OBJS_EACH(constraints, struct constraint, c)
+		if (constraint_op(c->operand) == CONSTRAINT_DISTINCT_PROPERTY)
+			return true;
+	return false;
+}
+
+/* With distinct_property what ends on one node makes room on others. */
+static bool own_end_helps(const struct eval_entry *e, const struct job_version *v)
+{
+	bool rule = e->own_ended && has_property_rule(&v->spec->constraints);
+	if (e->own_ended)
+		OBJS_EACH(&v->spec->task_groups, struct task_group, g)
+			rule = rule || has_property_rule(&g->constraints);
+	return rule;
+}
+
+static bool may_fit(const struct broker *b, const struct state *s, struct eval_entry *e, int *budget)
 {
 	const struct job_version *v = e->job->current;
 	const struct objmap *failed = unplaced(s, e);
 	--*budget;
-	if (!failed->n || !v || v->job->type == JOB_SYSTEM || v->job->type == JOB_SYSBATCH)
-		return true; /* blocked for another reason: any change may help */
+	/* Blocked for another reason: any change may help. */
+	bool may = !failed->n || !v || own_end_helps(e, v);
+	e->own_ended = false;
+	if (may)
+		return true;
 	for (uint32_t i = 0; i < failed->n; i++)
 		for (uint32_t g = 0; g < v->spec->task_groups.n; g++)
 			if (str_eq(((struct task_group *)v->spec->task_groups.v[g])->name, failed->v[i].key) &&
-			    group_may_fit(b, s, v, g, failed->v[i].value, budget))
+			    group_may_fit(b, s, v, g, budget))
 				return true;
 	return false;
 }
@@ -176,7 +212,7 @@ static bool may_fit(const struct broker *b, const struct state *s, const struct 
 /* The pass is over: all that are blocked are before the next one. */
 static void begin_pass(struct broker *b, const struct state *s)
 {
-	struct broker_dirty *v = b->dirty;
+	struct uuid *v = b->dirty;
 	uint32_t cap = b->cap_dirty;
 	b->dirty = b->next;
 	b->n_dirty = b->n_next;
@@ -185,11 +221,9 @@ static void begin_pass(struct broker *b, const struct state *s)
 	b->n_next = 0;
 	b->cap_next = cap;
 	for (uint32_t i = 0; i < b->n_dirty; i++) {
-		struct node_entry *n = state_node(s, b->dirty[i].node);
-		if (!n)
-			continue;
-		b->dirty[i].renewed = n->renewed;
-		n->freed = n->renewed = false;
+		struct node_entry *n = state_node(s, b->dirty[i]);
+		if (n)
+			n->freed = false;
 	}
 	for (int i = 0; i < BROKER_PRIORITIES; i++) {
 		struct link *from = &b->done[i], *to = &b->todo[i];

@@ -16,11 +16,6 @@
 
 enum broker_place { BROKER_NONE, BROKER_READY, BROKER_WAITING, BROKER_BLOCKED };
 
-struct broker_dirty {
-	struct uuid node;
-	bool renewed; /* it came or changed; else something ended there */
-};
-
 #define BROKER_PRIORITIES 128
 struct broker {
 	struct heap ready, waiting;
@@ -28,7 +23,7 @@ struct broker {
 	                                                                * priority than the last counts as the last */
 	uint32_t n_blocked;
 	bool blocked_turn;
-	struct broker_dirty *dirty, *next; /* nodes of this pass, and of the next one */
+	struct uuid *dirty, *next; /* nodes of this pass, and of the next one */
 	uint32_t n_dirty, n_next, cap_dirty, cap_next;
 };
 

@@ -43,6 +43,11 @@ static void on_change(void *arg, enum state_table table, const void *obj, bool d
 			broker_drop(&c->broker, e);
 		else
 			broker_put(&c->broker, e);
+	} else if (table == TABLE_ALLOCS) {
+		const struct alloc *a = obj;
+		struct eval_entry *blocked = a->version->job->blocked;
+		if (blocked && alloc_is_terminal(a))
+			blocked->own_ended = true;
 	} else if (table == TABLE_NODES) {
 		struct node_entry *n = (struct node_entry *)obj;
 		if (deleted || n->status == NODE_DOWN)
@@ -79,6 +84,7 @@ static int on_replayed(void *arg, uint64_t index, const void *p, size_t n, struc
 
 static bool put_in_broker(void *arg, struct eval_entry *e)
 {
+	e->own_ended = true; /* perhaps */
 	broker_put(&((struct core *)arg)->broker, e);
 	return true;
 }
@@ -91,10 +97,8 @@ static void rebuild(struct core *c, int64_t now)
 		if (n && n->status != NODE_DOWN)
 			nodes_expect(&c->nodes, n, now + c->config.failover_heartbeat_ttl);
 		/* What was blocked is asked once: nobody remembers what was freed before the stop. */
-		if (n) {
-			n->renewed = true;
+		if (n)
 			node_capacity_grew(c->state, n);
-		}
 	}
 	broker_take_freed(&c->broker, c->state);
 }

@@ -131,6 +131,7 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 {
 	const struct want *wants = &p->rec.wants[first];
 	struct uuid avoid[AVOID_MAX];
+	uint32_t updates_left = 0; /* that could not be made, so that spare ones may */
 	uint32_t metric = p->out->metrics.n, placed = p->out->n_places;
 	struct place_request r = {
 	    .proposed = &p->proposed,
@@ -143,17 +144,26 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct want *w = &wants[i];
 		struct placement found = {0};
+		if (w->spare && !updates_left)
+			continue;
 		if (w->kept)
 			place_forget(place, w->kept - 1);
 		bool ok = w->node ? place_on(place, w->node, &found)
 		                  : place_next(place, avoid, nodes_to_avoid(w, avoid), &found);
 		if (ok) {
 			add_placement(p, w, &found, metric);
+			updates_left -= w->spare;
 			continue;
 		}
-		add_failure(p, &r, place, w);
-		if (!make_room(p, place, w) && w->kept)
+		if (!w->spare)
+			add_failure(p, &r, place, w);
+		bool room = make_room(p, place, w);
+		if (!room && w->kept)
 			place_remember(place, w->kept - 1);
+		if (w->spare)
+			updates_left -= room;
+		else if (w->kept && !room)
+			updates_left++;
 	}
 	if (p->out->n_places > placed)
 		objs_push(p->a, &p->out->metrics, place_metric(place));

@@ -241,8 +241,7 @@ static void update_members(struct reconcile *c, struct side *g, uint32_t missing
 			wait.unhealthy++;
 			room--;
 		} else {
-			if (!m->failed)
-				reconcile_keep(c, m->alloc);
+			reconcile_replacement(c, g, m->index, m->alloc)->spare = true;
 			u->ignore++;
 			wait.remaining++;
 		}

@@ -17,6 +17,7 @@ struct want { /* an allocation that should be */
 	const char *stop_with; /* previous is stopped, with these words, when the want has found its place; NULL: it is stopped
 	                        * already */
 	uint32_t kept;     /* previous runs on until then: its position in reconciled.keeps + 1, or 0 */
+	bool spare;        /* an update beyond what may change at once: comes into play when another one finds no place */
 	bool penalty;      /* previous failed: its node, and those before it, are avoided */
 };
 

@@ -11,11 +11,12 @@ struct sweep {
 	struct want_wait wait;
 };
 
-static void want_on(struct sweep *s, struct node_entry *n, struct alloc *previous, bool runs_on)
+static struct want *want_on(struct sweep *s, struct node_entry *n, struct alloc *previous, bool runs_on)
 {
 	struct want *w = runs_on ? reconcile_replacement(s->c, s->g, 0, previous) : reconcile_want(s->c, s->g, 0, previous);
 	w->node = n;
 	s->there[n->slot] = true;
+	return w;
 }
 
 static bool is_current(const struct sweep *s, const struct alloc *a)
@@ -38,8 +39,7 @@ static void sweep_ended(struct sweep *s, struct alloc *a)
 static void sweep_update(struct sweep *s, struct alloc *a)
 {
 	if (s->room <= 0) {
-		s->there[a->node->slot] = true;
-		reconcile_keep(s->c, a);
+		want_on(s, a->node, a, true)->spare = true;
 		s->u->ignore++;
 		s->wait.remaining++;
 		return;

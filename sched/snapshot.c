@@ -150,6 +150,7 @@ static void write_extra(struct buf *b, const struct alloc_extra *x)
 	const struct uuid ids[] = {x->previous, x->next, x->followup_eval, x->deployment, x->preempted_by};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		wire_put_uuid(b, ids[i]);
+	wire_put_i64(b, x->ended);
 	wire_put_u64(b, x->preempted.n);
 	for (uint32_t i = 0; i < x->preempted.n; i++)
 		wire_put_uuid(b, *(struct uuid *)x->preempted.v[i]);
@@ -439,6 +440,7 @@ static void take_extra(struct wire *w, struct alloc *a)
 	struct uuid *ids[] = {&x->previous, &x->next, &x->followup_eval, &x->deployment, &x->preempted_by};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		*ids[i] = wire_uuid(w);
+	x->ended = wire_i64(w);
 	n = wire_u64(w);
 	for (uint64_t i = 0; i < n && !w->bad; i++) {
 		struct uuid id = wire_uuid(w);

@@ -129,7 +129,7 @@ struct node_entry {
 	uint32_t n_gone;
 	/* Not journaled: */
 	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes */
-	bool freed, renewed;       /* on state.freed or known to the broker as dirty; renewed: it came or changed */
+	bool freed;                /* on state.freed, or known to the broker as dirty */
 	struct node_entry *freed_next;
 };
 #define NODE_GONE_KEPT   64
@@ -149,6 +149,7 @@ struct alloc_extra {
 	struct reschedule_tracker *tracker;
 	struct desired_transition *transition;
 	struct uuid previous, next, followup_eval, deployment, preempted_by;
+	int64_t ended; /* when the servers heard that it is not live any more, by their clock; 0 = it is */
 	struct objs preempted; /* struct uuid */
 };
 
@@ -187,6 +188,7 @@ struct eval_entry {
 	struct heap_item timer; /* position among the ready ones, or the instant to wait for */
 	struct link queue;      /* among the blocked ones */
 	uint8_t place;          /* enum broker_place */
+	bool own_ended;         /* blocked: an allocation of the job has ended since it was looked at */
 };
 
 struct deployment_entry {

@@ -75,6 +75,7 @@ static void put_extra(struct buf *b, const struct alloc_extra *x)
 	const struct uuid ids[] = {x->previous, x->next, x->followup_eval, x->deployment, x->preempted_by};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		wire_put_uuid(b, ids[i]);
+	wire_put_i64(b, x->ended);
 	for (uint32_t i = 0; i < x->preempted.n; i++)
 		wire_put_uuid(b, *(struct uuid *)x->preempted.v[i]);
 }

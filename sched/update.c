@@ -136,12 +136,10 @@ bool update_is_healthy(const struct alloc *a, const struct update_strategy *u, i
 
 /* ---- rescheduling ---- */
 
+/* By the servers' clock: a client's may be hours off. */
 static int64_t failed_at(const struct alloc *a)
 {
-	int64_t at = 0;
-	for (uint32_t i = 0; a->extra && i < a->extra->task_states.n; i++)
-		at = MAX(at, ((struct task_state *)a->extra->task_states.v[i].value)->finished_at);
-	return at ? at : a->modify_time;
+	return a->extra && a->extra->ended ? a->extra->ended : a->modify_time;
 }
 
 static const struct objs *events_of(const struct alloc *a)

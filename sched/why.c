@@ -285,7 +285,7 @@ static void ask_placement(struct inquiry *q)
 	const struct node_entry *on = NULL;
 	uint32_t wants = 0, kept = 0;
 	for (uint32_t i = 0; i < q->rec.n_wants; i++)
-		if (q->rec.wants[i].group == q->group) {
+		if (q->rec.wants[i].group == q->group && !q->rec.wants[i].spare) {
 			wants++;
 			on = q->rec.wants[i].node;
 			kept = q->rec.wants[i].kept;

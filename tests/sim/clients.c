@@ -506,8 +506,8 @@ static void beat(struct sim *s, uint32_t n)
 	if (!c->registered)
 		request(s, EVENT_REGISTER, n);
 	request(s, EVENT_HEARTBEAT, n);
-	if (s->faults)
-		request(s, EVENT_PULL, n); /* the wake-up may have been lost */
+	if (s->faults || c->told > c->work_index || !c->work_index)
+		request(s, EVENT_PULL, n); /* the question or the answer was lost */
 	send_update(s, n);
 }
 

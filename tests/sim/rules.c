@@ -109,6 +109,28 @@ void rules_loads(struct sim *s, struct loads *out)
 	state_each_alloc(st, add_load, out);
 }
 
+void rules_take_away(struct load *l, const struct alloc *a)
+{
+	struct port *asked[8];
+	const struct task_group *g = a->version->spec->task_groups.v[a->group];
+	struct amounts had = rules_ask(g);
+	uint32_t n = rules_ports(g, asked, ARRAY_LEN(asked));
+
+	l->used.cpu -= had.cpu;
+	l->used.memory -= had.memory;
+	l->used.disk -= had.disk;
+	l->n--;
+	for (uint32_t i = 0; i < n && a->ports; i++)
+		for (uint32_t k = 0; k < l->n_ports; k++)
+			if (l->ports[k] == a->ports[i].value) {
+				uint16_t last = l->ports[--l->n_ports];
+
+				l->ports[l->n_ports] = l->ports[k];
+				l->ports[k] = last;
+				break;
+			}
+}
+
 void rules_loads_free(struct loads *l)
 {
 	for (uint32_t i = 0; i < l->n; i++)

@@ -165,6 +165,51 @@ static void check_missing(struct sim *s, const struct loads *l, struct job_entry
 		sim_fail(s, "%s.%s misses %lld, and %u are queued", j->id, g->name, (long long)missing, sum ? sum->queued : 0);
 }
 
+/* Where would one more fit, were this allocation of an older version not there? */
+static const char *room_without(struct sim *s, const struct loads *l, struct job_entry *j, const struct task_group *g,
+    const struct alloc *old)
+{
+	const struct state *st = core_state(s->core);
+	for (uint32_t i = 0; i < st->cap_nodes; i++) {
+		struct load *x = &l->of[i], was = *x;
+		const char *v = "none";
+
+		if (st->nodes[i] && st->nodes[i] == old->node)
+			rules_take_away(x, old);
+		if (st->nodes[i])
+			v = rules_verdict(s, l, j, j->current->spec, g, st->nodes[i], old, true, NULL);
+		*x = was;
+		if (!v)
+			return st->nodes[i]->spec->name;
+	}
+	return NULL;
+}
+
+/* Allocations of an older version go on only while there is no room for new ones, nowhere, nor where they are; or while
+ * enough new ones are missing or have failed to hold the update up. */
+static void check_old(struct sim *s, const struct loads *l, struct job_entry *j, const struct task_group *g,
+    const struct tally *t, int64_t missing)
+{
+	cleanup_arena struct arena *a = arena_new();
+	const struct wait_reason *why = core_why(s->core, a, j, g->name, s->now);
+	int64_t unproven = MAX(missing, 0) + t->failed;
+	bool held_up = g->update && g->update->max_parallel > 0 && unproven >= g->update->max_parallel;
+
+	if (!why) {
+		sim_fail(s, "%s.%s has %u allocations of an older version, and no reason is given", j->id, g->name, t->old);
+		return;
+	}
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, al)) {
+		if (!rules_runs(al) || al->version == j->current || !str_eq(alloc_group(al)->name, g->name) || held_up)
+			continue;
+		const char *node = room_without(s, l, j, g, al);
+
+		if (node)
+			sim_fail(s, "%s.%s[%u] is of an older version, although there is room for a new one on %s; the reason given is: %s",
+			    j->id, g->name, al->index, node, why->text);
+	}
+}
+
 static void check_counted(struct sim *s, const struct loads *l, struct job_entry *j, const struct task_group *g)
 {
 	struct tally t;
@@ -176,16 +221,8 @@ static void check_counted(struct sim *s, const struct loads *l, struct job_entry
 		sim_fail(s, "%s.%s wants %lld and has %u live", j->id, g->name, (long long)g->count, t.live);
 	if (missing > 0)
 		check_missing(s, l, j, g, missing, &t);
-	if (!t.old)
-		return;
-	/* Allocations of an older version go on only while there is no room for new ones: nowhere, nor where they are. */
-	struct counts c = count_nodes(s, l, j, g);
-	cleanup_arena struct arena *a = arena_new();
-	const struct wait_reason *why = core_why(s->core, a, j, g->name, s->now);
-
-	if (!why || c.fitting)
-		sim_fail(s, "%s.%s has %u allocations of an older version, although there is room on %lld nodes; the reason given "
-		            "is: %s", j->id, g->name, t.old, (long long)c.fitting, why ? why->text : "(none)");
+	if (t.old)
+		check_old(s, l, j, g, &t, missing);
 }
 
 /* ---- jobs that run everywhere ---- */

@@ -190,6 +190,14 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 		    (double)(s.now - s.start) / 1e9, s.steps, s.failure);
 	fflush(stdout);
 	if (!ok && verbose && s.core) {
+		for (uint32_t i = 0; i < s.n_clients; i++) {
+			const struct client_sim *c = &s.clients[i];
+			const struct node_entry *n = state_node(core_state(s.core), s.identities[c->identity].id);
+
+			fprintf(stderr, "node-%u %.8s %s %s work %" PRIu64 " told %" PRIu64 " allocs %u, index of its work %" PRIu64 "\n", i, c->id,
+			    c->up ? "up" : "-", c->registered ? "registered" : "-", c->work_index, c->told, c->n_allocs,
+			    n ? n->alloc_index : 0);
+		}
 		state_each_alloc(core_state(s.core), say_alloc, NULL);
 		state_each_eval(core_state(s.core), say_eval, NULL);
 	}

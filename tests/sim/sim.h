@@ -212,6 +212,8 @@ bool rules_holds(const struct alloc *a); /* and may still be there */
 bool rules_runs(const struct alloc *a);  /* live, and should be */
 void rules_loads(struct sim *s, struct loads *out);
 void rules_loads_free(struct loads *l);
+/* As if the allocation were gone. The ports stay where they are: whoever wants the load back as it was keeps a copy. */
+void rules_take_away(struct load *l, const struct alloc *a);
 /* Why the group cannot go there, as a code of sched/why.h; NULL: it can. What is missing in *short_by. `but`: an allocation
  * that does not count, as it is the one that went there; with room = false room is not looked at. */
 const char *rules_verdict(struct sim *s, const struct loads *l, const struct job_entry *j, const struct job *spec,

@@ -251,9 +251,35 @@ static void test_a_silent_node_goes_down_and_its_work_elsewhere(void **unused)
 	assert_string_equal(last->message, "Node heartbeat missed");
 	assert_int_equal(world_count(w, "web", OBSERVED_LOST), 2);
 	assert_int_equal(world_node(w, 1)->n_holding, 2);
-	assert_int_equal(world_node(w, 0)->n_holding, 0);
 	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
 	assert_int_equal(world_node(w, 0)->status, NODE_READY);
+	world_free(w);
+}
+
+static void test_a_lost_allocation_holds_its_room_until_its_node_says_that_it_ended(void **unused)
+{
+	(void)unused;
+	struct world *w = world_new();
+	struct core_node_reply reply;
+	world_add_node(w, 0);
+	world_run_job(w, fixture_job(w->a, "big", "service", 1, 3000, 8000));
+	world_settle(w);
+	struct alloc *lost = world_first_alloc(w, "big");
+	world_report(w, lost, "running");
+	world_pass_time(w, 2 * MINUTE);
+	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
+	assert_int_equal(lost->observed, OBSERVED_LOST);
+	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
+	world_settle(w);
+	/* The node is back, and the process may be there still: nothing is put on top of it. */
+	assert_int_equal(world_node(w, 0)->n_holding, 1);
+	assert_int_equal(world_job(w, "big")->n_allocs, 1);
+	assert_int_equal(world_report(w, lost, "running"), 0);
+	assert_int_equal(lost->observed, OBSERVED_LOST);
+	assert_int_equal(world_report(w, lost, "complete"), 0);
+	world_settle(w);
+	assert_int_equal(world_job(w, "big")->n_allocs, 2);
+	assert_int_equal(world_node(w, 0)->n_holding, 1);
 	world_free(w);
 }
 
@@ -406,6 +432,7 @@ int main(void)
 	    cmocka_unit_test(test_one_free_place_runs_one_of_many_blocked),
 	    cmocka_unit_test(test_after_a_restart_the_blocked_still_wake),
 	    cmocka_unit_test(test_a_silent_node_goes_down_and_its_work_elsewhere),
+	    cmocka_unit_test(test_a_lost_allocation_holds_its_room_until_its_node_says_that_it_ended),
 	    cmocka_unit_test(test_heartbeats_are_not_journaled),
 	    cmocka_unit_test(test_the_ttl_grows_with_the_nodes),
 	    cmocka_unit_test(test_a_stranger_cannot_take_a_nodes_name),
