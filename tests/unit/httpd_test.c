@@ -49,7 +49,9 @@ static int set_up(void **state)
 	f->d.config->advertise_http = "127.0.0.1:1";
 	f->d.config->name = "test";
 	f->d.base = event_base_new();
-	assert_int_equal(server_start(f->d.base, f->d.config, on_fatal, NULL, &f->d.server, NULL), 0);
+	const struct server_config sc = {.config = f->d.config, .on_fatal = on_fatal};
+
+	assert_int_equal(server_start(f->d.base, &sc, &f->d.server, NULL), 0);
 	assert_int_equal(httpd_start(f->d.base, &hc, &f->d, &f->d.httpd, NULL), 0);
 	*state = f;
 	return 0;
