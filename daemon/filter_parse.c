@@ -155,8 +155,9 @@ static int take_selector(struct parser *ps, struct strs *parts)
 				return -EINVAL;
 			strs_push(ps->f->arena, parts, key);
 			skip_space(ps);
-			if (*ps->p++ != ']')
-				return fail(ps, ps->p - 1, "expected ]");
+			if (*ps->p != ']')
+				return fail(ps, ps->p, "expected ]");
+			ps->p++;
 		}
 		if (*ps->p != '.')
 			return 0;
@@ -477,7 +478,8 @@ int filter_parse(struct filter *f, const char *text, const struct type *t, struc
 	if (strlen(text) > FILTER_LENGTH)
 		return err_set(e, -EINVAL, "the expression is longer than %d characters", FILTER_LENGTH);
 	rc = parse_or(&ps, &f->root);
-	skip_space(&ps);
+	if (rc == 0)
+		skip_space(&ps);
 	if (rc == 0 && *ps.p)
 		rc = fail(&ps, ps.p, "unexpected \"%.20s\": expected and, or, or the end", ps.p);
 	err_clear(&own);

@@ -219,8 +219,9 @@ static int parse_character(struct parser *ps, struct operand *o)
 		for (; more && ((unsigned char)*ps->p & 0xc0) == 0x80; more--)
 			c = c << 6 | ((unsigned char)*ps->p++ & 0x3f);
 	}
-	if (*ps->p++ != '\'' || more)
+	if (*ps->p != '\'' || more)
 		return FAIL(ps, from, "a character constant holds one character: 'x'");
+	ps->p++;
 	o->value = value_int(ps->a, c);
 	return 0;
 }
@@ -312,8 +313,9 @@ static int parse_paren(struct parser *ps, struct operand *o)
 		return -EINVAL;
 	ps->depth--;
 	skip_space(ps);
-	if (*ps->p++ != ')')
+	if (*ps->p != ')')
 		return FAIL(ps, from, "the parenthesis has no end: expected )");
+	ps->p++;
 	return 0;
 }
 

@@ -146,6 +146,7 @@ static const struct {
     {"Events.first == y", "\"Events\" is a list: expected the number of an item, not \"first\""},
     {"Meta[rack] == y", "expected a quoted key"},
     {"Meta[\"rack\" == y", "expected ]"},
+    {"Meta[\"rack\"", "column 12: expected ]"},
     {"Meta. == y", "expected a field"},
     {"Name == \"x", "the string has no end"},
     {"Name == \"\\q\"", "unknown escape"},
