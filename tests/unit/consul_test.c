@@ -243,6 +243,46 @@ static void test_the_agent_tells_who_it_is(void **state UNUSED)
 	consul_answer_free(&answer);
 }
 
+static void test_maintenance_makes_a_service_critical_until_it_ends(void **state UNUSED)
+{
+	cleanup_arena struct arena *a = arena_new();
+	struct consul_answer answer;
+
+	register_web(a, "web-4", "us");
+	asker_do(&at, &consul_service_maintenance, ARGS(.name = "web-4", .query = QUERY("enable", "true", "reason", "we & they")));
+	answer = asker_must(&at, &consul_agent_checks, NULL);
+	struct consul_check *c = objmap_get(&CONSUL_OBJECT(&answer, consul_checks_by_id)->items, "_service_maintenance:web-4");
+
+	assert_non_null(c);
+	assert_string_equal(c->status, "critical");
+	assert_string_equal(c->notes, "we & they");
+	consul_answer_free(&answer);
+	asker_do(&at, &consul_service_maintenance, ARGS(.name = "web-4", .query = QUERY("enable", "false")));
+	answer = asker_must(&at, &consul_agent_checks, NULL);
+	assert_null(objmap_get(&CONSUL_OBJECT(&answer, consul_checks_by_id)->items, "_service_maintenance:web-4"));
+	consul_answer_free(&answer);
+	asker_do(&at, &consul_service_deregister, ARGS(.name = "web-4"));
+}
+
+static void test_the_other_lists_are_answered_too(void **state UNUSED)
+{
+	struct consul_answer answer = asker_must(&at, &consul_catalog_datacenters, NULL);
+
+	assert_int_equal(CONSUL_OBJECT(&answer, consul_strings)->items.n, 1);
+	assert_string_equal(CONSUL_OBJECT(&answer, consul_strings)->items.v[0], "dc1");
+	consul_answer_free(&answer);
+	answer = asker_must(&at, &consul_catalog_nodes, ARGS(.datacenter = "dc1"));
+	assert_int_equal(CONSUL_OBJECT(&answer, consul_nodes)->items.n, 2);
+	consul_answer_free(&answer);
+	answer = asker_must(&at, &consul_health_checks, ARGS(.name = "none"));
+	assert_int_equal(CONSUL_OBJECT(&answer, consul_checks)->items.n, 0);
+	consul_answer_free(&answer);
+	answer = asker_must(&at, &consul_session_list, NULL);
+	assert_int_equal(CONSUL_OBJECT(&answer, consul_sessions)->items.n, 0);
+	consul_answer_free(&answer);
+	assert_int_equal(asker_refused(&at, &consul_catalog_nodes, ARGS(.datacenter = "dc9"), "No path to datacenter"), -EAGAIN);
+}
+
 /* ---- kv and sessions ---- */
 
 static bool said_true(const struct consul_op *op, const struct consul_args *args)
@@ -464,6 +504,8 @@ int main(void)
 	    cmocka_unit_test(test_health_of_a_service_lists_node_service_and_checks),
 	    cmocka_unit_test(test_the_catalog_takes_and_drops_a_node_without_an_agent),
 	    cmocka_unit_test(test_the_agent_tells_who_it_is),
+	    cmocka_unit_test(test_maintenance_makes_a_service_critical_until_it_ends),
+	    cmocka_unit_test(test_the_other_lists_are_answered_too),
 	    cmocka_unit_test(test_keys_are_written_read_compared_listed_and_deleted),
 	    cmocka_unit_test(test_a_lock_belongs_to_its_session_and_is_free_at_once_when_it_ends),
 	    cmocka_unit_test(test_a_fenced_transaction_holds_only_while_the_lock_does),
