@@ -1,13 +1,17 @@
 /*
- * services: what this agent wants to stand in its local Consul agent, and keeping it so. The owner says what is wanted; this
- * file compares all of it with all that is present (never a stream of differences) after every change and on a timer, and
- * registers, repairs and removes until they agree. One service that Consul refuses does not hold up another.
+ * services: what this agent wants to stand in its local Consul agent, and keeping it so. The owner says what is wanted;
+ * registering and removing begin at once, and on a timer all of it is compared with all that is present (never a stream of
+ * differences): what is missing or differs is registered again, what is ours and not wanted is removed. One service that
+ * Consul refuses does not hold up another.
  *
- * Whose an entry is, is written in it: meta external-source = "drover", drover-owner = our id, drover-cluster. An
- * entry of ours that is not wanted is removed; the entries of others are never touched. Entries of other owners on the same Consul agent that are
- * dead for good (a wiped data folder: same cluster, same node name, another owner) are removed by services_adopt().
+ * Whose an entry is, is written in its meta: external-source "drover", and who, where and for which cluster. Removed is what
+ * is not wanted and
+ *   has our owner id,
+ *   or the address of our API: an earlier life of this agent, whose data folder is gone, or
+ *   or our agent's name and our cluster: the same with another address.
+ * Everything else, of Nomad, of other agents and clusters, is never touched.
  *
- * Budget: in a steady state at most one call to Consul in 10 s, reports of TTL checks not counted; at most 8 calls under way.
+ * Budget: in a steady state two calls to Consul for each comparison, reports of TTL checks beside; at most 8 calls under way.
  */
 #ifndef DISCOVERY_SERVICES_H
 #define DISCOVERY_SERVICES_H
@@ -20,12 +24,13 @@ struct services;
 #define SERVICES_SOURCE  "external-source" /* meta keys */
 #define SERVICES_OWNER   "drover-owner"
 #define SERVICES_CLUSTER "drover-cluster"
-#define SERVICES_NODE    "drover-node"
-#define SERVICES_ALLOC   "drover-alloc"
+#define SERVICES_AGENT   "drover-agent"   /* name */
+#define SERVICES_ADDRESS "drover-address" /* "host:port" of its API */
+#define SERVICES_ALLOC   "drover-alloc"   /* of a task's service; the caller's */
 
 struct services_config {
-	const char *owner;    /* id of the node or server that owns what is registered here */
-	const char *node;     /* name of the agent, which survives a wiped data folder */
+	const char *owner;    /* id of this agent */
+	const char *agent, *address; /* its name and its "host:port" */
 	int64_t interval;     /* of the full comparison, ns; 0 = 30 s; with a jitter of a quarter */
 	int64_t settle;       /* after the start nothing is removed for so long, ns: what is wanted is not all known yet; 0 = 15 s */
 };
@@ -44,12 +49,12 @@ void services_free(struct services *s); /* leaves in Consul what is there */
 /* Known once the cluster is joined; marks what is registered from then on, and repairs what is there. */
 void services_set_cluster(struct services *s, const char *cluster_id);
 
-/* Adds it, or replaces the one with the same id. Copied; the marks are added to its meta. hold_tags: tags that somebody changed in Consul
- * are left alone (enable_tag_override). */
+/* Adds it, or replaces the one with the same id. Copied; the marks are added to its meta, and a check without an id gets one
+ * that is a hash of what it is. With enable_tag_override, tags that somebody changed in Consul are left alone. */
 void services_want(struct services *s, const struct consul_service_registration *r);
 /* Not wanted any more: SERVICES_REMOVED follows, also when it never stood there. False: it was not wanted. */
 bool services_unwant(struct services *s, const char *id);
-/* State of a TTL check of a wanted service: sent at once, repeated well inside its TTL, repeated after Consul forgot. */
+/* State of a TTL check of a wanted service: sent at once when it is another one, and three times within its TTL. */
 void services_report(struct services *s, const char *check_id, const char *status, const char *output);
 /* Compare now (somebody says that Consul lost something). */
 void services_kick(struct services *s);

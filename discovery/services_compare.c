@@ -1,0 +1,140 @@
+#include "discovery/services_compare.h"
+
+#include "base/codec.h"
+#include "base/map.h"
+
+/* ---- what is sent ---- */
+
+/* Not for secrets: tells one description from another. */
+static const char *check_hash(const struct consul_service_registration *s, const struct consul_check_registration *c, struct arena *a)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	uint32_t parts[5];
+
+	buf_printf(&b, "%s\n", s->id);
+	codec_put(&b, &type_consul_check_registration, c);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		parts[i] = hash_bytes(b.data, b.len);
+		buf_printf(&b, "%u", parts[i]);
+	}
+	return arena_printf(a, "_nomad-check-%08x%08x%08x%08x%08x", parts[0], parts[1], parts[2], parts[3], parts[4]);
+}
+
+struct consul_service_registration *services_complete(const struct consul_service_registration *given,
+    const struct services_config *c, const char *cluster, struct arena *a)
+{
+	struct consul_service_registration *r = model_copy(a, &type_consul_service_registration, given);
+
+	strmap_set(a, &r->meta, SERVICES_SOURCE, "drover");
+	strmap_set(a, &r->meta, SERVICES_OWNER, c->owner);
+	strmap_set(a, &r->meta, SERVICES_AGENT, c->agent);
+	strmap_set(a, &r->meta, SERVICES_ADDRESS, c->address);
+	if (!str_empty(cluster))
+		strmap_set(a, &r->meta, SERVICES_CLUSTER, cluster);
+	OBJS_EACH(&r->checks, struct consul_check_registration, check)
+		if (str_empty(check->check_id))
+			MODEL_SET(consul_check_registration, check, check_id, check_hash(r, check, a));
+	return r;
+}
+
+/* ---- what is there ---- */
+
+static bool same_strs(const struct strs *a, const struct strs *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!str_eq(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
+static bool same_map(const struct strmap *a, const struct strmap *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!str_eq(a->v[i].key, b->v[i].key) || !str_eq(a->v[i].value, b->v[i].value))
+			return false;
+	return true;
+}
+
+/* Consul fills in 1 and 1, and shows none when only these hold. */
+static bool same_weights(const struct consul_weights *a, const struct consul_weights *b)
+{
+	int64_t ap = a ? a->passing : 1, aw = a ? a->warning : 1, bp = b ? b->passing : 1, bw = b ? b->warning : 1;
+
+	return ap == bp && aw == bw;
+}
+
+/* Consul adds addresses of its own (lan_ipv4, ...): the wanted ones have to be among them. */
+static bool has_addresses(const struct objmap *want, const struct objmap *present)
+{
+	for (uint32_t i = 0; i < want->n; i++) {
+		const struct consul_address *w = want->v[i].value, *p = objmap_get(present, want->v[i].key);
+
+		if (!p || !str_eq(w->address, p->address) || w->port != p->port)
+			return false;
+	}
+	return true;
+}
+
+const char *services_difference(const struct consul_service_registration *want, const struct consul_service *present)
+{
+	if (!str_eq(want->name, present->service))
+		return "name";
+	if (want->port != present->port)
+		return "port";
+	if (!str_eq(want->address, present->address))
+		return "address";
+	if (!want->enable_tag_override && !same_strs(&want->tags, &present->tags))
+		return "tags";
+	if (want->enable_tag_override != present->enable_tag_override)
+		return "enable_tag_override";
+	if (!same_map(&want->meta, &present->meta))
+		return "meta";
+	if (!same_weights(want->weights, present->weights))
+		return "weights";
+	if (!str_eq(want->kind, present->kind))
+		return "kind";
+	if (!has_addresses(&want->tagged_addresses, &present->tagged_addresses))
+		return "tagged_addresses";
+	return NULL;
+}
+
+static const struct consul_check_registration *find_check(const struct consul_service_registration *want, const char *id)
+{
+	OBJS_EACH(&want->checks, struct consul_check_registration, c)
+		if (str_eq(c->check_id, id))
+			return c;
+	return NULL;
+}
+
+const char *services_check_difference(
+    const struct consul_service_registration *want, const struct consul_checks_by_id *present)
+{
+	OBJS_EACH(&want->checks, struct consul_check_registration, c) {
+		const struct consul_check *p = objmap_get(&present->items, c->check_id);
+
+		if (!p || !str_eq(p->service_id, want->id) || !str_eq(p->name, c->name) || !str_eq(p->notes, c->notes))
+			return c->check_id;
+	}
+	for (uint32_t i = 0; i < present->items.n; i++) {
+		const struct consul_check *p = present->items.v[i].value;
+
+		if (str_eq(p->service_id, want->id) && !find_check(want, p->check_id))
+			return p->check_id;
+	}
+	return NULL;
+}
+
+bool services_is_ours(const struct consul_service *present, const struct services_config *c, const char *cluster)
+{
+	const struct strmap *m = &present->meta;
+
+	if (!str_eq(strmap_get(m, SERVICES_SOURCE), "drover") || !strmap_get(m, SERVICES_OWNER))
+		return false;
+	return str_eq(strmap_get(m, SERVICES_OWNER), c->owner) || str_eq(strmap_get(m, SERVICES_ADDRESS), c->address) ||
+	    (!str_empty(cluster) && str_eq(strmap_get(m, SERVICES_CLUSTER), cluster) &&
+	        str_eq(strmap_get(m, SERVICES_AGENT), c->agent));
+}
