@@ -12,6 +12,8 @@
 /* What was told already. */
 struct monitor {
 	struct cli *c;
+	const char *silent;  /* id of the evaluation that is followed, as long as nothing was told of it */
+	bool chained;        /* it goes on with the work of one before it: only what is new is told */
 	const char *status;  /* of the evaluation */
 	const char *deployment, *node;
 	bool job;            /* the trigger was told */
@@ -32,7 +34,14 @@ PRINTF(2, 3) static void headline(const struct monitor *m, const char *fmt, ...)
 	fflush(stdout);
 }
 
-PRINTF(2, 3) static void detail(const struct monitor *m, const char *fmt, ...)
+static void tell_whose(struct monitor *m)
+{
+	if (m->silent)
+		headline(m, "Monitoring evaluation \"%s\"", short_id(m->c, m->silent));
+	m->silent = NULL;
+}
+
+PRINTF(2, 3) static void detail(struct monitor *m, const char *fmt, ...)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	va_list ap;
@@ -40,6 +49,7 @@ PRINTF(2, 3) static void detail(const struct monitor *m, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
+	tell_whose(m);
 	printf("    %s: %s\n", local_time(m->c, clock_now()), b.data);
 	fflush(stdout);
 }
@@ -67,14 +77,15 @@ static void tell_changes(struct monitor *m, const struct eval *e, const struct o
 {
 	if (!m->node && !str_empty(e->node_id))
 		detail(m, "Evaluation triggered by node \"%s\"", short_id(m->c, m->node = e->node_id));
-	if (!m->job && !str_empty(e->job_id))
+	if (!m->job && !str_empty(e->job_id)) {
 		detail(m, "Evaluation triggered by job \"%s\"", e->job_id);
-	m->job = true;
+		m->job = true;
+	}
 	if (!m->deployment && !str_empty(e->deployment_id))
 		detail(m, "Evaluation within deployment: \"%s\"", short_id(m->c, m->deployment = e->deployment_id));
 	OBJS_EACH(allocs, struct alloc_stub, a)
 		tell_alloc(m, e, a);
-	if (!str_eq(e->status, "pending") && !str_eq(e->status, m->status))
+	if (!str_eq(e->status, "pending") && !str_eq(e->status, m->status) && !(m->chained && m->silent))
 		detail(m, "Evaluation status changed: \"%s\" -> \"%s\"", m->status, e->status);
 	m->status = e->status;
 }
@@ -83,6 +94,8 @@ static void tell_end(struct monitor *m, const struct eval *e)
 {
 	const char *id = short_id(m->c, e->id);
 
+	if (m->chained && m->silent && !str_empty(e->next_eval) && !e->failed_tg_allocs.n)
+		return;
 	if (!e->failed_tg_allocs.n) {
 		headline(m, "Evaluation \"%s\" finished with status \"%s\"", id, e->status);
 		return;
@@ -147,15 +160,16 @@ static int follow(struct monitor *m, const char *id, const char **next)
 	uint64_t index = 0, seen = 0;
 
 	m->status = "pending";
-	m->job = false;
-	headline(m, "Monitoring evaluation \"%s\"", short_id(m->c, id));
+	m->silent = id;
+	if (!m->chained)
+		tell_whose(m);
 	for (;;) {
 		struct eval e = {0};
 		struct objs allocs = {0};
 
 		if (read_eval(m, id, &index, &e, &allocs) < 0)
 			return 1;
-		if (seen && (uint64_t)e.modify_index != seen)
+		if (seen && (uint64_t)e.modify_index != seen && !m->chained)
 			headline(m, "Monitoring evaluation \"%s\"", short_id(m->c, id));
 		tell_changes(m, &e, &allocs);
 		if (is_over(&e)) {
@@ -244,7 +258,7 @@ static int monitor(struct cli *c, const char *id, bool stopping)
 	struct monitor m = {.c = c};
 	const char *status, *next;
 
-	for (; !str_empty(id); id = next)
+	for (; !str_empty(id); id = next, m.chained = true)
 		if (follow(&m, id, &next))
 			return 1;
 	if (m.unplaced)

@@ -339,15 +339,14 @@ static void ask_update(struct inquiry *q)
 {
 	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
 	const struct want_wait *w = objmap_get(&q->rec.waits, g->name);
-	char when[TIME_STR];
 	if (!w)
 		return;
 	add_reason(q, new_reason(q->a, "update-health",
 	                  arena_printf(q->a,
 	                      "%lld allocation%s of an older version: %lld of the new one may be unproven at a time "
-	                      "(update.max_parallel) and %lld %s not healthy yet, looked at again at %s",
+	                      "(update.max_parallel) and %lld %s not healthy yet",
 	                      (long long)w->remaining, w->remaining == 1 ? "" : "s", (long long)w->max_parallel,
-	                      (long long)w->unhealthy, w->unhealthy == 1 ? "is" : "are", instant(w->at, when))));
+	                      (long long)w->unhealthy, w->unhealthy == 1 ? "is" : "are")));
 }
 
 static void ask_clients(struct inquiry *q)
