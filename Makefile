@@ -31,8 +31,9 @@ LDLIBS_  := -levent -levent_pthreads -ljansson -lconfuse -lcares -lpcre2-8 -lmpf
 
 O        := $(BUILD)/$(VARIANT)
 LAYERS   := base discovery sched agent daemon
-# keeper_main.c is the other executable; main.c has main().
-SRC      := $(filter-out agent/keeper_main.c daemon/main.c,$(foreach l,$(LAYERS),$(sort $(wildcard $(l)/*.c))))
+# The other executable is made of these; main.c has main().
+KEEPER_SRC := agent/keeper_main.c agent/keeper_output.c
+SRC      := $(filter-out $(KEEPER_SRC) daemon/main.c,$(foreach l,$(LAYERS),$(sort $(wildcard $(l)/*.c))))
 OBJ      := $(SRC:%.c=$(O)/%.o)
 # Listed from the top layer down, so that a call that goes up the layers fails at link time.
 LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a $(O)/libbase.a
@@ -55,10 +56,13 @@ $(BUILD)/drover-keeper: $(O)/drover-keeper
 $(O)/drover: $(O)/daemon/main.o $(LIBS)
 	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 
-# The keeper is paid for once for each running task: static, small, against libc alone.
-$(O)/drover-keeper: agent/keeper_main.c agent/keeper_proto.h
+# The keeper is paid for once for each running task: static, small, against libc alone. Sanitizers need the usual libc.
+KEEPER_release := $(KEEPER_CC) -Os -g -static
+KEEPER_debug   := $(KEEPER_CC) -O0 -g -static
+KEEPER_asan    := $(CC) $(OPT_asan) -DKEEPER_SANITIZED -pthread
+$(O)/drover-keeper: $(KEEPER_SRC) agent/keeper_proto.h agent/keeper_output.h
 	@mkdir -p $(@D)
-	$(KEEPER_CC) -std=gnu11 -I. -D_GNU_SOURCE -Os -g -static $(WARN) $(WERROR) -o $@ $<
+	$(KEEPER_$(VARIANT)) -std=gnu11 -I. -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(KEEPER_SRC)
 
 define layer
 $(O)/lib$(1).a: $(patsubst %.c,$(O)/%.o,$(filter $(1)/%,$(SRC)))

@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "base/map.h"
 
-#define BEGIN_PATIENCE (250 * MILLI)
-
 void job_ref_release(struct job_ref *r)
 {
 	if (!r || --r->refs)
@@ -91,8 +89,6 @@ void alloc_run_free(struct alloc_run *a)
 		event_free(a->stop_timer);
 	if (a->health_timer)
 		event_free(a->health_timer);
-	if (a->begin_timer)
-		event_free(a->begin_timer);
 	job_ref_release(a->job);
 	arena_free(a->arena);
 	free(a->id);
@@ -241,7 +237,7 @@ static void begin_stop(struct alloc_run *a);
 void alloc_run_changed(struct alloc_run *a)
 {
 	a->again = true;
-	if (a->stepping || a->holding)
+	if (a->stepping)
 		return;
 	a->stepping = true;
 	while (a->again) {
@@ -302,29 +298,8 @@ void alloc_run_stop(struct alloc_run *a, const char *why)
 
 /* ---- begin, restore, update ---- */
 
-static void on_begin_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct alloc_run *a = arg;
-
-	(void)fd;
-	(void)what;
-	a->holding = false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (a->tasks[i]->phase == TASK_PENDING)
-			a->set_up |= task_run_adopt(a->tasks[i]);
-	alloc_run_begin(a);
-}
-
 void alloc_run_begin(struct alloc_run *a)
 {
-	if (a->fresh) {
-		/* The agent before was killed at about the first start: its keeper gets time to write who it is. */
-		a->fresh = false;
-		a->holding = true;
-		a->begin_timer = evtimer_new(a->host->base, on_begin_timer, a);
-		evtimer_add(a->begin_timer, &(struct timeval){ .tv_usec = BEGIN_PATIENCE / 1000 });
-		return;
-	}
 	for (uint32_t i = 0; i < a->n; i++)
 		if (a->tasks[i]->phase == TASK_PENDING && !a->tasks[i]->state->events.n)
 			task_run_event(a->tasks[i], EVENT_RECEIVED, NULL, 0);
@@ -354,7 +329,6 @@ void alloc_run_restore(struct alloc_run *a, const struct alloc_record *record)
 		a->set_up |= a->tasks[i]->phase != TASK_PENDING;
 	}
 	a->stepping = a->restoring = false;
-	a->fresh = !record;
 	if (alloc_run_ended(a))
 		for (uint32_t i = 0; i < a->n; i++)
 			a->ended_at = MAX(a->ended_at, a->tasks[i]->state->finished_at);

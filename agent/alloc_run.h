@@ -51,19 +51,18 @@ struct alloc_run {
 	bool stop_asked;    /* the servers want it stopped, or forgot it */
 	bool stop_wanted;   /* and the group's shutdown_delay is over */
 	bool stepping, again, restoring;
-	bool holding;       /* nothing is decided yet: processes are still being looked for */
-	bool fresh;         /* taken up from disk without a word about its tasks */
 	int health;         /* -1, 0 = not known yet, 1 */
 	int64_t health_at;  /* Unix ns */
 	int64_t healthy_since; /* monotonic: all tasks run since; 0 = not now */
 	int64_t health_deadline;
-	struct event *stop_timer, *health_timer, *begin_timer;
+	struct event *stop_timer, *health_timer;
 	int64_t ended_at;   /* Unix ns; 0 while a task lives */
 	/* of the client */
 	bool unsaved;       /* the record on disk is older than this */
 	bool queued;        /* waits to be reported */
 	uint64_t version, reported, acked; /* counts changes; what was sent; what the servers have */
 	bool gone;          /* the servers forgot it: removed when it has ended */
+	uint64_t mentioned; /* number of the servers' last answer that named it */
 };
 
 /* A new one; nothing is started before alloc_run_begin. model is copied; takes over a reference of job. */

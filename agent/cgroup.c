@@ -7,8 +7,12 @@
 
 #include "base/file.h"
 
-/* The v1 controllers that a task's group is made in. The first two are needed, the others are welcome. */
-static const char *const v1_controllers[] = {"memory", "cpuacct", "cpu", "freezer"};
+enum { V2 = 1, MEMORY = 2, ACCT = 4, CPU = 8 };
+
+static const struct {
+	const char *name; /* below the root */
+	unsigned has;
+} v1_trees[] = {{"memory", MEMORY}, {"cpuacct", ACCT}, {"cpu", CPU}};
 
 static bool exists(const char *path)
 {
@@ -51,286 +55,311 @@ static int64_t number(const char *folder, const char *name)
 	return get_file(folder, name, &text) < 0 ? 0 : strtoll(text.data, NULL, 10);
 }
 
-/* Where systemd put us, as seen from the v2 root: "/system.slice/drover.service". "" at the top. */
-static void own_group(char *out, size_t size)
+/* ---- what there is ---- */
+
+/* Where systemd put us, as seen from the v2 root: "system.slice/drover.service"; "" at the top. Owned. */
+static char *own_group(void)
 {
 	cleanup_buf struct buf text = BUF_INIT;
 
-	out[0] = 0;
 	if (file_read("/proc/self/cgroup", 65536, &text, NULL) < 0 || !text.len)
-		return;
-	char *line = strncmp(text.data, "0::", 3) == 0 ? text.data : strstr(text.data, "\n0::");
+		return xstrdup("");
+	char *line = strncmp(text.data, "0::/", 4) == 0 ? text.data + 4 : strstr(text.data, "\n0::/");
 
 	if (!line)
-		return;
-	line = strchr(line, '/');
-	if (line)
-		snprintf(out, size, "%.*s", (int)strcspn(line, "\n"), strcmp(line, "/\n") ? line : "");
+		return xstrdup("");
+	line += *line == '\n' ? 5 : 0;
+	return xstrndup(line, strcspn(line, "\n"));
 }
 
-/* A group may have children with controllers only when it holds no process itself: the agent moves into a leaf. */
-static void enable_v2(struct cgroup_host *h, const char *folder)
+/* Controllers for the groups below folder. A group that holds processes cannot pass them on (but for the root), so that
+ * an agent in its own delegated group first moves into a leaf of it. */
+static void enable_v2(const char *folder)
 {
 	static const char *const wanted[] = {"+cpu", "+memory", "+pids"};
 
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
 		put_file(folder, "cgroup.subtree_control", wanted[i]);
-	cleanup_buf struct buf text = BUF_INIT;
+}
 
-	if (get_file(folder, "cgroup.subtree_control", &text) == 0)
-		h->limits = strstr(text.data, "memory") && strstr(text.data, "cpu");
+static void move_to_leaf(const char *own)
+{
+	cleanup_free char *leaf = path_join(own, "agent");
+
+	if (mkdir(leaf, 0755) == 0 || errno == EEXIST)
+		put_file(leaf, "cgroup.procs", "0");
+}
+
+static bool make_parent(struct cgroup_host *h, const char *root, const char *parent, unsigned has)
+{
+	cleanup_free char *folder = path_join(root, parent), *procs = path_join(folder, "cgroup.procs");
+
+	if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || access(procs, W_OK) < 0)
+		return false;
+	struct cgroup_tree *t = &h->trees[h->n++];
+
+	snprintf(t->folder, sizeof(t->folder), "%s", folder);
+	t->has = has;
+	return true;
 }
 
 static bool try_v2(struct cgroup_host *h, const char *root, const char *parent)
 {
-	char own[200];
+	cleanup_free char *mark = path_join(root, "cgroup.controllers"), *own = own_group(), *below = path_join(root, own);
+	const struct {
+		const char *folder;
+		bool delegated;
+	} places[] = {{root, false}, {below, true}};
 
-	cleanup_free char *controllers = path_join(root, "cgroup.controllers");
-
-	if (!exists(controllers))
+	if (!exists(mark))
 		return false;
-	own_group(own, sizeof(own));
-	/* With a delegated subtree (systemd's Delegate=yes) our groups are below our own, else at the top. */
-	const char *places[] = {"", own};
-
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		cleanup_free char *name = xasprintf("%s%s%s", places[i] + (*places[i] == '/'), *places[i] ? "/" : "", parent);
-		cleanup_free char *folder = path_join(root, name);
-
-		if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+		if (!make_parent(h, places[i].folder, parent, V2))
 			continue;
-		cleanup_free char *procs = path_join(folder, "cgroup.procs");
+		struct cgroup_tree *t = &h->trees[h->n - 1];
+		cleanup_buf struct buf text = BUF_INIT;
 
-		if (access(procs, W_OK) < 0)
-			continue;
-		snprintf(h->root, sizeof(h->root), "%s", root);
-		snprintf(h->parent, sizeof(h->parent), "%s", name);
-		h->version = CGROUP_V2;
-		cleanup_free char *above = xasprintf("%s/%s", root, places[i] + (*places[i] == '/'));
-
-		enable_v2(h, above);
-		enable_v2(h, folder);
+		if (places[i].delegated && *own)
+			move_to_leaf(places[i].folder);
+		enable_v2(places[i].folder);
+		enable_v2(t->folder);
+		if (get_file(t->folder, "cgroup.subtree_control", &text) == 0) {
+			t->has |= strstr(text.data, "memory") ? MEMORY : 0;
+			t->has |= strstr(text.data, "cpu") ? CPU : 0;
+		}
 		return true;
 	}
 	return false;
 }
 
-static bool try_v1(struct cgroup_host *h, const char *root, const char *parent)
+/* cpu and cpuacct are often one hierarchy with two names. */
+static bool is_same_folder(const char *a, const char *b)
 {
-	for (size_t i = 0; i < ARRAY_LEN(v1_controllers); i++) {
-		cleanup_free char *folder = xasprintf("%s/%s/%s", root, v1_controllers[i], parent);
-		cleanup_free char *procs = path_join(folder, "cgroup.procs");
-		bool made = mkdir(folder, 0755) == 0 || errno == EEXIST;
+	struct stat x, y;
 
-		if (i < 2 && (!made || access(procs, W_OK) < 0))
-			return false;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static void try_v1(struct cgroup_host *h, const char *root, const char *parent)
+{
+	for (size_t i = 0; i < ARRAY_LEN(v1_trees) && h->n < CGROUP_TREES; i++) {
+		cleanup_free char *top = path_join(root, v1_trees[i].name);
+
+		if (!exists(top) || !make_parent(h, top, parent, v1_trees[i].has))
+			continue;
+		for (uint32_t k = 0; k + 1 < h->n; k++) {
+			if (is_same_folder(h->trees[k].folder, h->trees[h->n - 1].folder)) {
+				h->trees[k].has |= v1_trees[i].has;
+				h->n--;
+				break;
+			}
+		}
 	}
-	snprintf(h->root, sizeof(h->root), "%s", root);
-	snprintf(h->parent, sizeof(h->parent), "%s", parent);
-	h->version = CGROUP_V1;
-	h->limits = true;
-	return true;
+}
+
+static unsigned all_bits(const struct cgroup_host *h)
+{
+	unsigned has = 0;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		has |= h->trees[i].has;
+	return has;
 }
 
 void cgroup_detect(struct cgroup_host *h, const char *root, const char *parent)
 {
-	memset(h, 0, sizeof(*h));
 	cleanup_free char *unified = path_join(root, "unified");
-	cleanup_free char *controllers = path_join(root, "cgroup.controllers");
 	const char *name = str_empty(parent) ? NULL : parent + (*parent == '/');
 
-	if (exists(controllers)) {
-		if (try_v2(h, root, name ? name : "drover.slice"))
-			return;
+	*h = (struct cgroup_host){0};
+	snprintf(h->parent, sizeof(h->parent), "%s", name ? name : "drover.slice");
+	if (!try_v2(h, root, h->parent)) {
+		if (!name)
+			snprintf(h->parent, sizeof(h->parent), "drover");
+		try_v2(h, unified, h->parent);
+		try_v1(h, root, h->parent);
 	}
-	/* Hybrid: v1 has the controllers, v2 is there without them and would account for nothing. */
-	if (try_v1(h, root, name ? name : "drover"))
-		return;
-	if (!try_v2(h, unified, name ? name : "drover.slice"))
-		h->version = CGROUP_NONE;
+	unsigned has = all_bits(h);
+
+	h->limits = (has & MEMORY) && (has & CPU);
+	h->version = has & V2 ? CGROUP_V2 : (has & MEMORY) && (has & ACCT) ? CGROUP_V1 : CGROUP_NONE;
+	if (h->version == CGROUP_NONE)
+		h->n = 0;
 }
 
-const char *cgroup_version_name(enum cgroup_version v)
-{
-	static const char *const names[] = {"none", "v1", "v2"};
+/* ---- groups of a task ---- */
 
-	return names[v];
+static char *task_folder(const struct cgroup_tree *t, const char *alloc_id, const char *task)
+{
+	return xasprintf("%s/%s.%.150s.scope", t->folder, alloc_id, task);
 }
 
-static char *task_folder(const struct cgroup_host *h, const char *controller, const char *alloc_id, const char *task)
+/* Whether a task enters this tree. */
+static bool is_used(const struct cgroup_host *h, const struct cgroup_tree *t, const struct cgroup_limits *limits)
 {
-	char clean[160];
-	size_t n = 0;
-
-	for (const char *p = task; *p && n < sizeof(clean) - 1; p++)
-		clean[n++] = *p == '/' ? '_' : *p;
-	clean[n] = 0;
-	return xasprintf("%s%s%s/%s/%s.%s.scope", h->root, controller ? "/" : "", controller ? controller : "", h->parent,
-	    alloc_id, clean);
+	if (t->has & V2)
+		return true;
+	if (limits && t->has & (MEMORY | CPU))
+		return true;
+	return h->version == CGROUP_V1 && t->has & (MEMORY | ACCT);
 }
 
-static int make_folder(const char *folder, struct err *e)
+/* One MHz is one share; v2's weight is the kernel's own conversion of shares. */
+static int set_limits(const struct cgroup_tree *t, const char *folder, const struct cgroup_limits *l, struct err *e)
 {
-	if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-		return err_set(e, -errno, "cannot make the cgroup %s: %s", folder, strerror(errno));
-	return 0;
-}
-
-/* Shares follow Nomad's convention: one MHz is one share; v2's weight is the kernel's own conversion of it. */
-static void set_limits(const struct cgroup_host *h, const char *cpu_folder, const char *memory_folder,
-    const struct keeper_limits *l)
-{
+	bool v2 = t->has & V2;
+	int64_t shares = MIN(MAX(l->cpu_mhz, 2), 262144);
 	char text[32];
-	bool v2 = h->version == CGROUP_V2;
-	int64_t shares = MAX(l->cpu_mhz, 2), memory = l->memory_max_mb > 0 ? l->memory_max_mb : l->memory_mb;
+	int r = 0;
 
-	shares = MIN(shares, 262144);
-	snprintf(text, sizeof(text), "%lld", (long long)(v2 ? 1 + (shares - 2) * 9999 / 262142 : shares));
-	put_file(cpu_folder, v2 ? "cpu.weight" : "cpu.shares", text);
-	if (memory > 0) {
-		snprintf(text, sizeof(text), "%lld", (long long)memory << 20);
-		put_file(memory_folder, v2 ? "memory.max" : "memory.limit_in_bytes", text);
+	if (t->has & CPU && l->cpu_mhz > 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)(v2 ? 1 + (shares - 2) * 9999 / 262142 : shares));
+		put_file(folder, v2 ? "cpu.weight" : "cpu.shares", text);
 	}
+	if (t->has & MEMORY && l->memory_mb > 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)l->memory_mb << 20);
+		r = put_file(folder, v2 ? "memory.max" : "memory.limit_in_bytes", text);
+		/* Swap would only put the end off; where it is not accounted there is no such file. */
+		if (v2)
+			put_file(folder, "memory.swap.max", "0");
+		else
+			put_file(folder, "memory.memsw.limit_in_bytes", text);
+	}
+	return r < 0 ? err_set(e, r, "cannot limit memory in %s: %s", folder, strerror(-r)) : 0;
 }
 
-int cgroup_make(const struct cgroup_host *h, const char *alloc_id, const char *task, const struct keeper_limits *limits,
+static int make_one(const struct cgroup_tree *t, const char *folder, const struct cgroup_limits *limits,
+    struct keeper_spec *spec, uint32_t *n, struct arena *a, struct err *e)
+{
+	/* A fresh one, so that its counts are this run's; one that cannot be removed yet is used as it is. */
+	if (mkdir(folder, 0755) < 0 && (errno != EEXIST || (rmdir(folder) == 0 && mkdir(folder, 0755) < 0)))
+		return err_set(e, -errno, "cannot make the cgroup %s: %s", folder, strerror(errno));
+	if (t->has & V2)
+		spec->cgroup = arena_strdup(a, folder);
+	else
+		spec->cgroup_procs[(*n)++] = arena_printf(a, "%s/cgroup.procs", folder);
+	if (t->has & MEMORY)
+		spec->cgroup_oom = arena_printf(a, "%s/%s", folder, t->has & V2 ? "memory.events" : "memory.oom_control");
+	return limits ? set_limits(t, folder, limits, e) : 0;
+}
+
+int cgroup_make(const struct cgroup_host *h, const char *alloc_id, const char *task, const struct cgroup_limits *limits,
     struct keeper_spec *spec, struct arena *a, struct err *e)
 {
-	cleanup_free char *cpu = NULL, *memory = NULL;
 	uint32_t n = 0;
 
-	if (h->version == CGROUP_NONE)
-		return 0;
-	if (h->version == CGROUP_V2) {
-		memory = task_folder(h, NULL, alloc_id, task);
-		int r = make_folder(memory, e);
+	if (limits && !h->limits)
+		return err_set(e, -ENOTSUP, "limits of cpu and memory need cgroups that this agent can write, with the cpu and "
+		    "memory controllers");
+	for (uint32_t i = 0; i < h->n; i++) {
+		cleanup_free char *folder = task_folder(&h->trees[i], alloc_id, task);
+		int r = is_used(h, &h->trees[i], limits) ? make_one(&h->trees[i], folder, limits, spec, &n, a, e) : 0;
 
 		if (r < 0)
 			return r;
-		spec->cgroup_procs[n++] = arena_printf(a, "%s/cgroup.procs", memory);
 	}
-	for (size_t i = 0; h->version == CGROUP_V1 && i < ARRAY_LEN(v1_controllers); i++) {
-		cleanup_free char *folder = task_folder(h, v1_controllers[i], alloc_id, task);
-		int r = make_folder(folder, i < 2 ? e : NULL);
-
-		if (r < 0 && i < 2)
-			return r;
-		if (r < 0)
-			continue;
-		spec->cgroup_procs[n++] = arena_printf(a, "%s/cgroup.procs", folder);
-		if (str_eq(v1_controllers[i], "memory"))
-			memory = xstrdup(folder);
-		if (str_eq(v1_controllers[i], "cpu"))
-			cpu = xstrdup(folder);
-	}
-	spec->cgroup = arena_strdup(a, memory);
-	if (limits && h->limits)
-		set_limits(h, cpu ? cpu : memory, memory, limits);
-	return 0;
-}
-
-/* Calls fn for each folder of the task; returns the first error. */
-static int each_folder(const struct cgroup_host *h, const char *alloc_id, const char *task, int (*fn)(const char *folder))
-{
-	int first = 0;
-
-	if (h->version == CGROUP_NONE)
-		return 0;
-	for (size_t i = 0; i < (h->version == CGROUP_V1 ? ARRAY_LEN(v1_controllers) : 1); i++) {
-		cleanup_free char *folder =
-		    task_folder(h, h->version == CGROUP_V1 ? v1_controllers[i] : NULL, alloc_id, task);
-		int r = fn(folder);
-
-		if (r < 0 && !first)
-			first = r;
-	}
-	return first;
-}
-
-static int remove_folder(const char *folder)
-{
-	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-static int kill_folder(const char *folder)
-{
-	cleanup_buf struct buf procs = BUF_INIT;
-
-	if (put_file(folder, "cgroup.kill", "1") == 0 || get_file(folder, "cgroup.procs", &procs) < 0)
-		return 0;
-	for (char *rest = procs.data, *line; (line = strsep(&rest, "\n"));)
-		if (atoi(line) > 1)
-			kill(atoi(line), SIGKILL);
 	return 0;
 }
 
 int cgroup_remove(const struct cgroup_host *h, const char *alloc_id, const char *task)
 {
-	return each_folder(h, alloc_id, task, remove_folder);
+	int first = 0;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		cleanup_free char *folder = task_folder(&h->trees[i], alloc_id, task);
+
+		if (rmdir(folder) < 0 && errno != ENOENT && !first)
+			first = -errno;
+	}
+	return first;
 }
 
 void cgroup_kill(const struct cgroup_host *h, const char *alloc_id, const char *task)
 {
-	each_folder(h, alloc_id, task, kill_folder);
+	for (uint32_t i = 0; i < h->n; i++) {
+		cleanup_free char *folder = task_folder(&h->trees[i], alloc_id, task);
+		cleanup_buf struct buf procs = BUF_INIT;
+
+		if (put_file(folder, "cgroup.kill", "1") == 0 || get_file(folder, "cgroup.procs", &procs) < 0)
+			continue;
+		for (char *rest = procs.data, *line; (line = strsep(&rest, "\n"));)
+			if (atoi(line) > 1)
+				kill(atoi(line), SIGKILL);
+	}
 }
 
-static int usage_v2(const char *folder, struct cgroup_usage *u)
-{
-	cleanup_buf struct buf cpu = BUF_INIT, memory = BUF_INIT;
+/* ---- use ---- */
 
-	if (get_file(folder, "cpu.stat", &cpu) < 0)
-		return -ENOENT;
-	u->cpu_user = keyed(&cpu, "user_usec") * 1000;
-	u->cpu_system = keyed(&cpu, "system_usec") * 1000;
-	u->throttled_periods = keyed(&cpu, "nr_throttled");
-	u->throttled_time = keyed(&cpu, "throttled_usec") * 1000;
-	if (get_file(folder, "memory.stat", &memory) < 0)
-		return -ENOENT; /* no memory controller here: /proc knows better */
+static void cpu_v2(const char *folder, struct cgroup_usage *u)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+
+	if (get_file(folder, "cpu.stat", &text) < 0)
+		return;
+	u->has_cpu = true;
+	u->cpu_user = keyed(&text, "user_usec") * 1000;
+	u->cpu_system = keyed(&text, "system_usec") * 1000;
+	u->throttled_periods = keyed(&text, "nr_throttled");
+	u->throttled_time = keyed(&text, "throttled_usec") * 1000;
+}
+
+static void memory_v2(const char *folder, struct cgroup_usage *u)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+
+	if (get_file(folder, "memory.stat", &text) < 0)
+		return;
+	u->has_memory = true;
 	u->memory_usage = number(folder, "memory.current");
 	u->memory_max = number(folder, "memory.peak");
 	u->memory_swap = number(folder, "memory.swap.current");
-	u->memory_rss = keyed(&memory, "anon");
-	u->memory_cache = keyed(&memory, "file");
-	return 0;
+	u->memory_rss = keyed(&text, "anon");
+	u->memory_cache = keyed(&text, "file");
 }
 
-static int usage_v1(const struct cgroup_host *h, const char *alloc_id, const char *task, struct cgroup_usage *u)
+static void cpu_v1(const char *folder, struct cgroup_usage *u)
 {
-	cleanup_free char *cpuacct = task_folder(h, "cpuacct", alloc_id, task);
-	cleanup_free char *memory = task_folder(h, "memory", alloc_id, task);
-	cleanup_free char *cpu = task_folder(h, "cpu", alloc_id, task);
-	cleanup_buf struct buf text = BUF_INIT, stat = BUF_INIT, quota = BUF_INIT;
+	cleanup_buf struct buf text = BUF_INIT;
 	int64_t tick = SECOND / sysconf(_SC_CLK_TCK);
 
-	if (get_file(cpuacct, "cpuacct.stat", &text) < 0 || get_file(memory, "memory.stat", &stat) < 0)
-		return -ENOENT;
+	if (get_file(folder, "cpuacct.stat", &text) < 0)
+		return;
+	u->has_cpu = true;
 	u->cpu_user = keyed(&text, "user") * tick;
 	u->cpu_system = keyed(&text, "system") * tick;
-	if (get_file(cpu, "cpu.stat", &quota) == 0) {
-		u->throttled_periods = keyed(&quota, "nr_throttled");
-		u->throttled_time = keyed(&quota, "throttled_time");
-	}
-	u->memory_usage = number(memory, "memory.usage_in_bytes");
-	u->memory_max = number(memory, "memory.max_usage_in_bytes");
-	u->memory_rss = keyed(&stat, "rss");
-	u->memory_cache = keyed(&stat, "cache");
-	u->memory_swap = keyed(&stat, "swap");
-	return 0;
 }
 
-int cgroup_usage(const struct cgroup_host *h, const char *alloc_id, const char *task, struct cgroup_usage *out)
+static void memory_v1(const char *folder, struct cgroup_usage *u)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+
+	if (get_file(folder, "memory.stat", &text) < 0)
+		return;
+	u->has_memory = true;
+	u->memory_usage = number(folder, "memory.usage_in_bytes");
+	u->memory_max = number(folder, "memory.max_usage_in_bytes");
+	u->memory_rss = keyed(&text, "rss");
+	u->memory_cache = keyed(&text, "cache");
+	u->memory_swap = keyed(&text, "swap");
+}
+
+void cgroup_usage(const struct cgroup_host *h, const char *alloc_id, const char *task, struct cgroup_usage *out)
 {
 	struct cgroup_usage u = {0};
-	int r = -ENOENT;
 
-	if (h->version == CGROUP_V2) {
-		cleanup_free char *folder = task_folder(h, NULL, alloc_id, task);
+	for (uint32_t i = 0; i < h->n; i++) {
+		const struct cgroup_tree *t = &h->trees[i];
+		cleanup_free char *folder = task_folder(t, alloc_id, task);
 
-		r = usage_v2(folder, &u);
-	} else if (h->version == CGROUP_V1) {
-		r = usage_v1(h, alloc_id, task, &u);
+		if (t->has & V2) {
+			cpu_v2(folder, &u);
+			memory_v2(folder, &u);
+			continue;
+		}
+		if (t->has & ACCT && !u.has_cpu)
+			cpu_v1(folder, &u);
+		if (t->has & MEMORY && !u.has_memory)
+			memory_v1(folder, &u);
 	}
-	if (r == 0)
-		*out = u;
-	return r;
+	*out = u;
 }

@@ -150,11 +150,11 @@ static void on_registered(void *arg)
 	}
 }
 
-static void on_work(void *arg, const struct node_work *work, bool stale)
+static void on_work(void *arg, const struct node_work *work, bool stale, bool whole)
 {
 	struct client *c = arg;
 
-	client_table_apply(&c->table, work, stale);
+	client_table_apply(&c->table, work, stale, whole);
 }
 
 static const struct pull_ops pull_ops = {
@@ -211,7 +211,7 @@ static void keep_config(struct client *c, const struct client_config *from)
 
 	*k = *from;
 	const char **const texts[] = { &k->region, &k->datacenter, &k->name, &k->node_class, &k->node_pool, &k->data_dir,
-		&k->alloc_dir, &k->http_addr, &k->bind_ip, &k->reserved_ports, &k->network_interface, &k->cgroup_parent };
+		&k->alloc_dir, &k->state_dir, &k->http_addr, &k->bind_ip, &k->reserved_ports, &k->network_interface, &k->cgroup_parent };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		*texts[i] = arena_strdup(c->arena, *texts[i]);
@@ -262,7 +262,7 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	c->arena = arena_new();
 	keep_config(c, cfg);
 	cfg = c->config;
-	c->state_dir = xasprintf("%s/client", cfg->data_dir);
+	c->state_dir = str_empty(cfg->state_dir) ? xasprintf("%s/client", cfg->data_dir) : xstrdup(cfg->state_dir);
 	c->records = xasprintf("%s/allocs", c->state_dir);
 	if ((r = make_folders(c, e)) || (r = make_node(c, e))) {
 		err_wrap(e, "client");

@@ -11,7 +11,8 @@ struct event_base;
 
 struct client_config {
 	const char *region, *datacenter, *name, *node_class, *node_pool;
-	const char *data_dir;   /* <data_dir>/client; absolute */
+	const char *data_dir;   /* absolute */
+	const char *state_dir;  /* <data_dir>/client unless configured */
 	const char *alloc_dir;  /* <data_dir>/alloc unless configured */
 	const char *http_addr;  /* advertised, "host:port" */
 	const char *bind_ip;    /* address that tasks' ports are on */
@@ -27,6 +28,7 @@ struct client_config {
 	double gc_disk_usage_threshold, gc_inode_usage_threshold; /* percent */
 	int64_t gc_max_age; /* of ended allocations; 0 = no limit by age */
 	const char *cgroup_parent;
+	int64_t task_files;     /* soft limit of open files for tasks; 0 = the agent's own */
 };
 
 struct client;

@@ -2,14 +2,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/codec.h"
 #include "base/file.h"
 
+#define STATE_NAME    "record"
 #define STATE_MAGIC   "DRVS"
-#define STATE_FORMAT  1
-#define STATE_MAX     (16 << 20)
-#define STATE_TASKS   4096 /* more tasks in one group than any job may have */
+#define STATE_FORMAT  2
+#define STATE_MAX     (64 << 20)
+#define STATE_GROWN   (64 << 10) /* a record that has grown by this and its first size is written anew */
+#define STATE_TASKS   4096       /* more tasks in one group than any job may have */
+
+enum { HEAD = 9, FRAME = 9 };
+enum { KIND_ALLOC = 'A', KIND_STATE = 'S' };
 
 int client_state_identity(const char *dir, char id[UUID_STR], char secret[UUID_STR], struct err *e)
 {
@@ -45,51 +51,126 @@ int client_state_identity(const char *dir, char id[UUID_STR], char secret[UUID_S
 	return 0;
 }
 
-/* ---- framing ---- */
+/* ---- frames ---- */
 
-static int save(const char *dir, const char *name, const struct buf *body, struct err *e)
+static uint32_t get_u32(const uint8_t *p)
 {
-	struct buf b cleanup_buf = BUF_INIT;
-	uint32_t crc = crc32c(0, body->data, body->len);
-	uint8_t head[9] = { STATE_MAGIC[0], STATE_MAGIC[1], STATE_MAGIC[2], STATE_MAGIC[3], STATE_FORMAT,
-		(uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16), (uint8_t)(crc >> 24) };
-	cleanup_free char *path = path_join(dir, name);
-
-	buf_put(&b, head, sizeof(head));
-	buf_put(&b, body->data, body->len);
-	/* The first version needs no rename: torn, it fails its checksum, which is as good as none. */
-	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return file_write_atomic(path, b.data, b.len, 0600, false, e);
-	int r = file_write_all(fd, b.data, b.len);
-
-	if (r < 0) {
-		unlink(path);
-		return err_set(e, r, "cannot write %s: %s", path, strerror(-r));
-	}
-	return 0;
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static int load(const char *dir, const char *name, struct buf *text, struct wire *w, struct err *e)
+static void put_u32(struct buf *b, uint32_t v)
 {
-	cleanup_free char *path = path_join(dir, name);
-	int r = file_read(path, STATE_MAX, text, e);
+	const uint8_t p[] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+
+	buf_put(b, p, sizeof(p));
+}
+
+static uint32_t frame_crc(char kind, const void *p, size_t n)
+{
+	return crc32c(crc32c(0, &kind, 1), p, n);
+}
+
+/* The file as a whole when it is written for the first time, or anew. */
+static void put_file(struct buf *out, const struct buf *frames)
+{
+	buf_puts(out, STATE_MAGIC);
+	buf_putc(out, STATE_FORMAT);
+	put_u32(out, (uint32_t)(HEAD + frames->len));
+	buf_put(out, frames->data, frames->len);
+}
+
+static void put_frame(struct buf *b, char kind, const void *p, size_t n)
+{
+	put_u32(b, (uint32_t)n);
+	put_u32(b, frame_crc(kind, p, n));
+	buf_putc(b, kind);
+	buf_put(b, p, n);
+}
+
+struct frame { /* points into the text of the file */
+	const uint8_t *p; /* NULL = none of this kind */
+	size_t n;
+};
+
+struct frames {
+	struct frame alloc, state;
+	size_t end; /* of what is whole */
+	bool damaged; /* by more than a torn end */
+};
+
+static void scan(const struct buf *text, struct frames *out)
+{
+	const uint8_t *p = (const uint8_t *)text->data;
+	struct frames f = {.end = HEAD};
+
+	while (text->len - f.end >= FRAME) {
+		const uint8_t *at = p + f.end;
+		size_t n = get_u32(at);
+
+		if (n > text->len - f.end - FRAME)
+			break;
+		if (get_u32(at + 4) != frame_crc((char)at[8], at + FRAME, n)) {
+			f.damaged = true;
+			break;
+		}
+		*(at[8] == KIND_ALLOC ? &f.alloc : &f.state) = (struct frame){at + FRAME, n};
+		f.end += FRAME + n;
+	}
+	*out = f;
+}
+
+static bool has_head(const struct buf *text)
+{
+	return text->len >= HEAD && !memcmp(text->data, STATE_MAGIC, 4) && text->data[4] == STATE_FORMAT;
+}
+
+/* The newest frames and this one, in place of a file that is full of old ones. */
+static int renew(const char *path, char kind, const struct buf *body, struct err *e)
+{
+	struct buf old cleanup_buf = BUF_INIT, b cleanup_buf = BUF_INIT, file cleanup_buf = BUF_INIT;
+	struct frames f;
+	int r = file_read(path, STATE_MAX, &old, e);
 
 	if (r)
 		return r;
-	const uint8_t *p = (const uint8_t *)text->data;
+	if (has_head(&old)) {
+		scan(&old, &f);
+		if (kind != KIND_ALLOC && f.alloc.p)
+			put_frame(&b, KIND_ALLOC, f.alloc.p, f.alloc.n);
+		if (kind != KIND_STATE && f.state.p)
+			put_frame(&b, KIND_STATE, f.state.p, f.state.n);
+	}
+	put_frame(&b, kind, body->data, body->len);
+	put_file(&file, &b);
+	return file_write_atomic(path, file.data, file.len, 0600, false, e);
+}
 
-	if (text->len < 9 || memcmp(p, STATE_MAGIC, 4))
-		return err_set(e, -EBADMSG, "%s is empty or not a record of a client", path);
-	if (p[4] != STATE_FORMAT)
-		return err_set(e, -EBADMSG, "%s has format %u; this version reads format %d", path, p[4], STATE_FORMAT);
-	uint32_t crc = (uint32_t)p[5] | (uint32_t)p[6] << 8 | (uint32_t)p[7] << 16 | (uint32_t)p[8] << 24;
+static int append(const char *dir, char kind, const struct buf *body, struct err *e)
+{
+	cleanup_free char *path = path_join(dir, STATE_NAME);
+	cleanup_close int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	struct buf frame cleanup_buf = BUF_INIT, file cleanup_buf = BUF_INIT;
+	const struct buf *b = &frame;
+	uint8_t head[HEAD];
+	struct stat st;
 
-	if (crc != crc32c(0, p + 9, text->len - 9))
-		return err_set(e, -EBADMSG, "%s is damaged: its checksum does not match", path);
-	*w = wire_reader(p + 9, text->len - 9);
-	return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
+	if (st.st_size > STATE_GROWN && pread(fd, head, HEAD, 0) == HEAD && st.st_size > STATE_GROWN + 2 * (int64_t)get_u32(head + 5))
+		return renew(path, kind, body, e);
+	put_frame(&frame, kind, body->data, body->len);
+	if (st.st_size == 0) {
+		put_file(&file, &frame);
+		b = &file;
+	}
+	int r = file_write_all(fd, b->data, b->len);
+
+	if (r == 0)
+		return 0;
+	/* The disk is full: half a frame would hide what comes after it. */
+	if (st.st_size == 0 || ftruncate(fd, st.st_size) < 0)
+		unlink(path);
+	return err_set(e, r, "cannot write %s: %s", path, strerror(-r));
 }
 
 static void put_object(struct buf *b, const struct type *t, const void *obj)
@@ -120,25 +201,19 @@ int client_state_save_alloc(const char *dir, const struct allocation *a, const s
 	alone.has &= ~MODEL_BIT(allocation, job);
 	put_object(&b, &type_allocation, &alone);
 	put_object(&b, &type_job, job);
-	return save(dir, "alloc", &b, e);
+	return append(dir, KIND_ALLOC, &b, e);
 }
 
-int client_state_load_alloc(const char *dir, struct arena *arena, struct allocation **out, struct err *e)
+static struct allocation *take_alloc(struct frame f, struct arena *arena)
 {
-	struct buf text cleanup_buf = BUF_INIT;
-	struct wire w;
-	int r = load(dir, "alloc", &text, &w, e);
-
-	if (r)
-		return r;
+	struct wire w = wire_reader(f.p, f.n);
 	struct allocation *a = MODEL_NEW(arena, allocation);
 	struct job *job = MODEL_NEW(arena, job);
 
 	if (take_object(&w, &type_allocation, a, arena) || take_object(&w, &type_job, job, arena) || !wire_end(&w))
-		return err_set(e, -EBADMSG, "%s/alloc cannot be decoded", dir);
+		return NULL;
 	MODEL_SET(allocation, a, job, job);
-	*out = a;
-	return 0;
+	return a;
 }
 
 int client_state_save(const char *dir, const struct alloc_record *r, struct err *e)
@@ -154,45 +229,70 @@ int client_state_save(const char *dir, const struct alloc_record *r, struct err 
 
 		wire_put_str(&b, t->name);
 		wire_put_u64(&b, t->phase);
+		wire_put_u64(&b, t->starts);
 		wire_put_i64(&b, t->restarts.window_start);
 		wire_put_i64(&b, t->restarts.count);
+		wire_put_i64(&b, t->restart_at);
 		wire_put_u64(&b, t->restart_asked);
 		put_object(&b, &type_task_state, t->state);
 	}
-	return save(dir, "state", &b, e);
+	return append(dir, KIND_STATE, &b, e);
 }
 
-int client_state_load(const char *dir, struct arena *arena, struct alloc_record *out, struct err *e)
+static struct alloc_record *take_state(struct frame f, struct arena *arena)
 {
-	struct buf text cleanup_buf = BUF_INIT;
-	struct wire w;
-	int r = load(dir, "state", &text, &w, e);
+	struct wire w = wire_reader(f.p, f.n);
+	struct alloc_record *rec = arena_alloc(arena, sizeof(*rec));
 
-	if (r)
-		return r;
-	struct alloc_record rec = { .stopping = wire_u64(&w) != 0 };
-
-	rec.health = (int)wire_i64(&w);
-	rec.health_at = wire_i64(&w);
+	rec->stopping = wire_u64(&w) != 0;
+	rec->health = (int)wire_i64(&w);
+	rec->health_at = wire_i64(&w);
 	uint64_t n = wire_u64(&w);
 
 	if (n > STATE_TASKS)
-		return err_set(e, -EBADMSG, "%s/state claims %llu tasks", dir, (unsigned long long)n);
-	rec.tasks = arena_alloc(arena, (n + 1) * sizeof(*rec.tasks));
-	for (; rec.n < n && !w.bad; rec.n++) {
-		struct task_record *t = &rec.tasks[rec.n];
+		return NULL;
+	rec->tasks = arena_alloc(arena, (n + 1) * sizeof(*rec->tasks));
+	for (; rec->n < n && !w.bad; rec->n++) {
+		struct task_record *t = &rec->tasks[rec->n];
 
 		t->name = wire_str(&w, arena);
 		t->phase = wire_u64(&w);
+		t->starts = wire_u64(&w);
 		t->restarts.window_start = wire_i64(&w);
 		t->restarts.count = wire_i64(&w);
+		t->restart_at = wire_i64(&w);
 		t->restart_asked = wire_u64(&w) != 0;
 		t->state = MODEL_NEW(arena, task_state);
 		if (take_object(&w, &type_task_state, t->state, arena))
 			w.bad = true;
 	}
-	if (!wire_end(&w))
-		return err_set(e, -EBADMSG, "%s/state cannot be decoded", dir);
-	*out = rec;
-	return 0;
+	return wire_end(&w) ? rec : NULL;
+}
+
+void client_state_load(const char *dir, struct arena *arena, struct client_record *out)
+{
+	cleanup_free char *path = path_join(dir, STATE_NAME);
+	struct buf text cleanup_buf = BUF_INIT;
+	struct err e cleanup_err = ERR_INIT;
+	struct frames f;
+
+	*out = (struct client_record){0};
+	if (file_read(path, STATE_MAX, &text, &e) < 0) {
+		out->trouble = arena_strdup(arena, err_str(&e));
+		return;
+	}
+	if (!has_head(&text)) {
+		out->trouble = arena_printf(arena, "%s is empty, of another version or no record of a client", path);
+		return;
+	}
+	scan(&text, &f);
+	if (f.damaged)
+		out->trouble = arena_printf(arena, "%s is damaged: a checksum does not match at byte %zu", path, f.end);
+	else if (f.end < text.len && truncate(path, (off_t)f.end) < 0)
+		out->trouble = arena_printf(arena, "%s: cannot cut off its torn end: %s", path, strerror(errno));
+	if (f.alloc.p && !(out->alloc = take_alloc(f.alloc, arena)))
+		out->trouble = arena_printf(arena, "%s: the allocation cannot be decoded", path);
+	/* What was observed before the damage may be long over. */
+	if (f.state.p && !f.damaged && !(out->state = take_state(f.state, arena)))
+		out->trouble = arena_printf(arena, "%s: what was observed cannot be decoded", path);
 }

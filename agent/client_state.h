@@ -1,13 +1,14 @@
 /*
  * client_state: what the client keeps on disk to find everything again after it was killed:
- *   <state>/node                 "<node id> <secret>\n", 0600, written durably once
- *   <state>/allocs/<id>/alloc    the allocation with its job, as the servers described it
- *   <state>/allocs/<id>/state    what was observed: phases, restart counts, task states with events
- *   <state>/allocs/<id>/<task>/  the keeper's record (agent/keeper.h)
- * alloc and state are "DRVS", a format number, the CRC-32C of the rest, then base/wire bricks; each is replaced by
- * rename, so a kill of the agent leaves the old or the new one. They are not synced: a power cut ends the tasks as
- * well. A record that is empty or torn is reported and treated as absent, never as "nothing runs here": the keepers'
- * records are looked at, and the servers describe the allocation again.
+ *   <state>/node                    "<node id> <secret>\n", 0600, written durably once
+ *   <state>/allocs/<id>/record      frames, appended: the allocation with its job as the servers described it, and what
+ *                                   was observed: phases, restart counts, task states with events; the newest of each counts
+ *   <state>/allocs/<id>/<task>.run  the keeper's record (agent/keeper.h)
+ * A record is "DRVS", a format number, then frames: u32 length of the body, u32 CRC-32C of kind and body, u8 kind,
+ * body of base/wire bricks; integers little-endian. A kill of the agent leaves at most a torn last frame, which is cut
+ * off; a record that has grown is written anew and replaced by rename. Nothing is synced: a power cut ends the tasks as
+ * well. What is damaged is reported and treated as absent, never as "nothing runs here": the keepers' records are looked
+ * at, and the servers describe the allocation again.
  */
 #ifndef AGENT_CLIENT_STATE_H
 #define AGENT_CLIENT_STATE_H
@@ -20,7 +21,9 @@
 struct task_record {
 	const char *name;
 	uint64_t phase; /* enum task_phase */
+	uint64_t starts; /* number of the last start */
 	struct restart_tracker restarts;
+	int64_t restart_at; /* Unix ns: when it starts again, of one that waits for that */
 	bool restart_asked; /* it is being stopped for a restart that somebody asked for */
 	struct task_state *state;
 };
@@ -36,10 +39,16 @@ struct alloc_record {
 /* Id and secret of this node: read, or made and written durably. */
 int client_state_identity(const char *dir, char id[UUID_STR], char secret[UUID_STR], struct err *e);
 
-int client_state_save_alloc(const char *alloc_record_dir, const struct allocation *a, const struct job *job, struct err *e);
-/* The allocation comes with its job. -ENOENT: none; -EBADMSG: damaged. */
-int client_state_load_alloc(const char *alloc_record_dir, struct arena *arena, struct allocation **out, struct err *e);
-int client_state_save(const char *alloc_record_dir, const struct alloc_record *r, struct err *e);
-int client_state_load(const char *alloc_record_dir, struct arena *arena, struct alloc_record *out, struct err *e);
+struct client_record { /* NULL: not there, or damaged */
+	struct allocation *alloc; /* with its job */
+	struct alloc_record *state;
+	const char *trouble; /* what was found damaged, a sentence */
+};
+
+/* dir: <state>/allocs/<id>, which exists. */
+int client_state_save_alloc(const char *dir, const struct allocation *a, const struct job *job, struct err *e);
+int client_state_save(const char *dir, const struct alloc_record *r, struct err *e);
+/* Everything found is in the arena; a torn end is cut off the file. */
+void client_state_load(const char *dir, struct arena *arena, struct client_record *out);
 
 #endif

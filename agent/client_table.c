@@ -118,34 +118,48 @@ static const struct job *find_job(const struct node_work *w, const struct alloca
 
 /* ---- restore ---- */
 
+/* Whether keepers wrote anything here: then the tasks have been started. */
+static bool has_runs(const char *dir)
+{
+	DIR *d = opendir(dir);
+	bool found = false;
+
+	for (struct dirent *de = d ? readdir(d) : NULL; de && !found; de = readdir(d)) {
+		size_t n = strlen(de->d_name);
+
+		found = n > 4 && str_eq(de->d_name + n - 4, ".run");
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
 static void restore_one(struct client_table *t, const char *id)
 {
 	cleanup_free char *dir = path_join(t->host.records, id);
 	struct arena *arena cleanup_arena = arena_new();
 	struct err e cleanup_err = ERR_INIT;
-	struct allocation *m = NULL;
-	struct alloc_record record;
+	struct client_record rec;
 	struct alloc_run *a = NULL;
 
-	if (client_state_load_alloc(dir, arena, &m, &e) < 0) {
-		/* Kept as it is: the servers will name the allocation, and keepers' records in there are then used. */
-		log_warn("client", "allocation %.8s: %s; waiting for the servers to describe it again", id, err_str(&e));
+	client_state_load(dir, arena, &rec);
+	if (rec.trouble)
+		log_warn("client", "allocation %.8s: %s", id, rec.trouble);
+	/* Without a word about its tasks it may be new or long over: the servers say. What was started is looked at now. */
+	if (!rec.alloc || (!rec.state && !has_runs(dir))) {
+		log_info("client", "allocation %.8s: waiting for the servers to describe it", id);
 		return;
 	}
-	struct job_ref *job = share_job(t, m->job);
+	struct job_ref *job = share_job(t, rec.alloc->job);
 
-	if (!str_eq(m->id, id) || alloc_run_new(&t->host, m, job, &a, &e) < 0) {
+	if (!str_eq(rec.alloc->id, id) || alloc_run_new(&t->host, rec.alloc, job, &a, &e) < 0) {
 		log_warn("client", "allocation %.8s: cannot be restored: %s", id, err_str(&e));
 		job_ref_release(job);
 		return;
 	}
-	bool known = client_state_load(dir, arena, &record, &e) == 0;
-
-	if (!known && e.code != -ENOENT)
-		log_warn("client", "allocation %.8s: %s; its processes are looked for", id, err_str(&e));
 	map_set(&t->allocs, a->id, a);
-	alloc_run_restore(a, known ? &record : NULL);
-	alloc_run_begin(a);
+	alloc_run_restore(a, rec.state);
+	begin_soon(t, a);
 }
 
 void client_table_restore(struct client_table *t)
@@ -216,6 +230,7 @@ static void add(struct client_table *t, const struct allocation *m, const struct
 
 	save_alloc(a, &e);
 	map_set(&t->allocs, a->id, a);
+	a->mentioned = t->answers;
 	if (record_from_server(m, a->group, arena, &record)) {
 		log_warn("client", "allocation %.8s: it ran here, but its record is gone", a->id);
 		alloc_run_restore(a, &record);
@@ -225,6 +240,16 @@ static void add(struct client_table *t, const struct allocation *m, const struct
 	begin_soon(t, a);
 }
 
+/* It is over for the servers, and we have but its folders. */
+static void remove_left(struct client_table *t, const char *id)
+{
+	cleanup_free char *dir = path_join(t->host.records, id);
+	struct err e cleanup_err = ERR_INIT;
+
+	if (access(dir, F_OK) == 0 && (trash_put(t->trash, id, &e) < 0 || dir_remove(dir, &e) < 0))
+		log_warn("client", "allocation %.8s: %s", id, err_str(&e));
+}
+
 static void apply_one(struct client_table *t, const struct node_work *w, const struct allocation *m, bool stale)
 {
 	struct alloc_run *a = map_get(&t->allocs, m->id);
@@ -232,6 +257,7 @@ static void apply_one(struct client_table *t, const struct node_work *w, const s
 	uint64_t index = (uint64_t)(m->alloc_modify_index ? m->alloc_modify_index : m->modify_index);
 
 	if (a) {
+		a->mentioned = t->answers;
 		/* The same or an older word about it: nothing to do, whatever it says. */
 		if (index <= a->index || (stale && alloc_run_wants_stop(m)))
 			return;
@@ -246,8 +272,11 @@ static void apply_one(struct client_table *t, const struct node_work *w, const s
 		save_alloc(a, &e);
 		return;
 	}
-	if (server_says_ended(m))
+	if (server_says_ended(m)) {
+		if (!stale)
+			remove_left(t, m->id);
 		return;
+	}
 	if (!j) {
 		log_warn("client", "allocation %.8s: the servers' answer lacks its job \"%s\"; waiting for the next one", m->id,
 		    m->job_id ? m->job_id : "");
@@ -256,24 +285,59 @@ static void apply_one(struct client_table *t, const struct node_work *w, const s
 	add(t, m, j);
 }
 
-void client_table_apply(struct client_table *t, const struct node_work *w, bool stale)
+static void forget(struct client_table *t, struct alloc_run *a)
 {
+	struct err e cleanup_err = ERR_INIT;
+
+	a->gone = true;
+	if (!alloc_run_ended(a))
+		alloc_run_stop(a, "the servers no longer know it");
+	else if (client_table_remove(t, a, &e) < 0)
+		log_warn("client", "allocation %.8s: %s", a->id, err_str(&e));
+}
+
+/* What a whole answer does not name: the servers knew it once, for their index is past its own, and have forgotten it (it
+ * was lost to them and collected while we were away). An answer that has not come so far is of servers that lost their
+ * state, which is no reason to stop anything. */
+static void forget_unnamed(struct client_table *t, uint64_t index)
+{
+	struct alloc_run **list = xcalloc(t->allocs.n + 1, sizeof(*list));
+	size_t n = 0;
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&t->allocs, &i, &key, &value);) {
+		struct alloc_run *a = value;
+
+		if (a->mentioned == t->answers)
+			continue;
+		if (a->index && a->index <= index)
+			list[n++] = a;
+		else
+			log_warn("client", "allocation %.8s is unknown to the servers, whose state is older than it; it goes on", a->id);
+	}
+	for (size_t i = 0; i < n; i++)
+		forget(t, list[i]);
+	free(list);
+}
+
+void client_table_apply(struct client_table *t, const struct node_work *w, bool stale, bool whole)
+{
+	t->answers++;
 	OBJS_EACH(&w->allocs, struct allocation, m) {
 		if (alloc_dir_name_ok(m->id))
 			apply_one(t, w, m, stale);
 	}
 	for (uint32_t i = 0; i < w->gone.n && !stale; i++) {
 		struct alloc_run *a = map_get(&t->allocs, w->gone.v[i]);
-		struct err e cleanup_err = ERR_INIT;
 
-		if (!a)
-			continue;
-		a->gone = true;
-		if (!alloc_run_ended(a))
-			alloc_run_stop(a, "the servers no longer know it");
-		else if (client_table_remove(t, a, &e) < 0)
-			log_warn("client", "allocation %.8s: %s", a->id, err_str(&e));
+		if (a)
+			forget(t, a);
+		else if (alloc_dir_name_ok(w->gone.v[i]))
+			remove_left(t, w->gone.v[i]);
 	}
+	if (whole && !stale)
+		forget_unnamed(t, (uint64_t)w->index);
 }
 
 /* ---- remove ---- */

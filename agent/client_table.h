@@ -18,16 +18,19 @@ struct client_table {
 	struct alloc_run **waiting; /* NULL where one was removed meanwhile */
 	size_t waiting_n, waiting_cap, waiting_head;
 	struct event *begin;
+	uint64_t answers; /* of the servers so far */
 	/* Called before an allocation leaves the table. */
 	void (*on_remove)(void *arg, struct alloc_run *a);
 };
 
 /* Releases all; processes go on. */
 void client_table_release(struct client_table *t);
-/* Takes up every record below host.records. */
+/* Takes up every record below host.records that says enough, and every process. The others wait until the servers
+ * describe their allocations. */
 void client_table_restore(struct client_table *t);
-/* What the servers desire. stale: from an answer older than one seen before; stops nothing. */
-void client_table_apply(struct client_table *t, const struct node_work *work, bool stale);
+/* What the servers desire. stale: from an answer older than one seen before; stops nothing. whole: names all that they
+ * know of this node, so that what they once knew and do not name is forgotten. */
+void client_table_apply(struct client_table *t, const struct node_work *work, bool stale, bool whole);
 /* Removes an ended allocation from memory and disk. -EBUSY while it runs. */
 int client_table_remove(struct client_table *t, struct alloc_run *a, struct err *e);
 /* Removes ended and reported allocations beyond the limits; all: whatever the limits. */

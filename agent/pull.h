@@ -12,8 +12,9 @@ struct pull;
 struct alloc_updates;
 
 struct pull_ops { /* what the conversation is about; called from the loop */
-	/* stale: the answer is older than one seen before; it must not stop anything. */
-	void (*on_work)(void *arg, const struct node_work *work, bool stale);
+	/* stale: the answer is older than one seen before; it must not stop anything. whole: it names all that the servers
+	 * know of this node, not what has changed. */
+	void (*on_work)(void *arg, const struct node_work *work, bool stale, bool whole);
 	/* The servers know the node (again): everything should be reported. */
 	void (*on_registered)(void *arg);
 	/* Fills in what waits to be reported, at most a batch; false when nothing does. */

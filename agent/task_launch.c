@@ -191,7 +191,7 @@ int task_launch_probe_ports(const struct allocation *a, const char *bind_ip, str
 
 bool task_launch_may_work_later(int code)
 {
-	static const int passing[] = { ENOMEM, EAGAIN, EMFILE, ENFILE, ENOSPC, EDQUOT, EINTR, ETXTBSY, EIO };
+	static const int passing[] = { ENOMEM, EAGAIN, EMFILE, ENFILE, ENOSPC, EDQUOT, EINTR, ETXTBSY, EIO, EBUSY };
 
 	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
 		if (code == -passing[i])
@@ -243,8 +243,9 @@ static void set_logs(const struct task_run *t, const struct alloc_paths *paths, 
 {
 	const struct log_config *l = t->def->log_config;
 
-	spec->stdout_path = arena_printf(a, "%s/%s.stdout", paths->logs, t->name);
-	spec->stderr_path = arena_printf(a, "%s/%s.stderr", paths->logs, t->name);
+	spec->log_folder = arena_strdup(a, paths->logs);
+	spec->log_names[0] = arena_printf(a, "%s.stdout", t->name);
+	spec->log_names[1] = arena_printf(a, "%s.stderr", t->name);
 	spec->max_files = l && l->max_files > 0 ? l->max_files : LOG_FILES_DEFAULT;
 	spec->max_file_size = (l && l->max_file_size_mb > 0 ? l->max_file_size_mb : LOG_FILE_MB_DEFAULT) << 20;
 	spec->logs_disabled = l && l->disabled;
@@ -273,11 +274,10 @@ static int prepare(struct task_run *t, const struct alloc_paths *paths, struct a
 	if (r)
 		return r;
 	spec->user = dt.user;
+	spec->open_files = t->alloc->host->config->task_files;
 	if (!spec->work_dir)
 		spec->work_dir = paths->task;
 	set_logs(t, paths, a, spec);
-	if (!spec->cgroup)
-		spec->cgroup = "";
 	return 0;
 }
 
@@ -305,7 +305,7 @@ static int launch_in(struct task_run *t, const struct alloc_paths *paths, keeper
 	if ((r = prepare(t, paths, a, &spec, e)))
 		return r;
 	make_cgroup(t, &spec, a);
-	return keeper_start(t->alloc->host->base, t->record_dir, &spec, fn, t, out, e);
+	return keeper_start(t->alloc->host->base, t->record, t->starts, &spec, fn, t, out, e);
 }
 
 int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e)

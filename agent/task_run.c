@@ -14,8 +14,7 @@
 
 #define KILL_TIMEOUT_DEFAULT (5 * SECOND)
 #define KILL_AGAIN           (5 * SECOND)  /* SIGKILL is repeated: a task in uninterruptible sleep dies later */
-#define ADOPT_LOOK           (20 * MILLI)  /* how often an adopted keeper's record is looked at for its task */
-#define ADOPT_PATIENCE       (250 * MILLI) /* a keeper writes its record within a few ms of its start */
+#define ADOPT_LOOK           (20 * MILLI) /* how often an adopted keeper's record is looked at for its task */
 #define ARENA_SLACK          8192
 
 #define BIT(p) (1u << (p))
@@ -65,7 +64,7 @@ struct task_run *task_run_new(struct alloc_run *alloc, const struct task *def)
 	t->alloc = alloc;
 	t->def = def;
 	t->name = xstrdup(def->name);
-	t->record_dir = xasprintf("%s/%s", alloc->record_dir, def->name);
+	t->record = xasprintf("%s/%s.run", alloc->record_dir, def->name);
 	t->role = lifecycle_role(def->lifecycle);
 	t->arena = arena_new();
 	t->state = MODEL_NEW(t->arena, task_state);
@@ -84,7 +83,7 @@ void task_run_free(struct task_run *t)
 		event_free(t->timer);
 	arena_free(t->arena);
 	free(t->name);
-	free(t->record_dir);
+	free(t->record);
 	free(t);
 }
 
@@ -112,7 +111,9 @@ void task_run_record(const struct task_run *t, struct task_record *out)
 	*out = (struct task_record){
 		.name = t->name,
 		.phase = t->phase,
+		.starts = t->starts,
 		.restarts = t->restarts,
+		.restart_at = t->restart_at,
 		.restart_asked = t->restart_asked,
 		.state = t->state,
 	};
@@ -209,12 +210,16 @@ static void bury(struct task_run *t, bool failed)
 	move(t, TASK_DEAD);
 }
 
+static const struct restart_policy *restart_policy(const struct task_run *t)
+{
+	return t->def->restart_policy ? t->def->restart_policy : t->alloc->group->restart_policy;
+}
+
 /* The process is gone, or there never was one: again, or dead. */
 static void ended(struct task_run *t, enum restart_cause cause)
 {
 	const struct job *job = t->alloc->job->job;
-	const struct restart_policy *policy =
-	    t->def->restart_policy ? t->def->restart_policy : t->alloc->group->restart_policy;
+	const struct restart_policy *policy = restart_policy(t);
 	struct restart_decision d;
 	int64_t now = clock_now();
 
@@ -237,6 +242,7 @@ static void ended(struct task_run *t, enum restart_cause cause)
 		MODEL_SET(task_state, t->state, restarts, t->state->restarts + 1);
 		MODEL_SET(task_state, t->state, last_restart, now);
 		move(t, TASK_BACKOFF);
+		t->restart_at = now + d.delay;
 		settle(t);
 		/* Its allocation may have decided otherwise meanwhile. */
 		if (t->phase == TASK_BACKOFF)
@@ -272,7 +278,8 @@ static void on_exited(struct task_run *t, const struct keeper_exit *x)
 		mark_started(t);
 	if (x->lost) {
 		ev = (struct task_event_exit){ .code = -1, .unknown = true,
-			.message = "the process that held the task is gone: the machine was restarted or the holder was killed" };
+			.message = x->rebooted ? "the machine was restarted while the task ran"
+			                       : "the process that held the task (drover-keeper) was killed, and the task with it" };
 		/* Whatever the holder left behind must not run beside the next attempt. */
 		cgroup_kill(t->alloc->host->cgroups, t->alloc->id, t->name);
 	}
@@ -303,9 +310,8 @@ static void on_keeper(void *arg, struct keeper *k, enum keeper_event event, cons
 		on_started(t);
 		break;
 	case KEEPER_START_FAILED:
-		task_run_event(t, EVENT_DRIVER_FAILURE, x && x->error ? x->error : "the task could not be started", 0);
-		/* The keeper got as far as the exec: the same command fails in the same way again. */
-		ended(t, RESTART_UNRECOVERABLE);
+		task_run_event(t, EVENT_DRIVER_FAILURE, x->error ? x->error : "the task could not be started", 0);
+		ended(t, task_launch_may_work_later(-x->error_code) ? RESTART_START_FAILED : RESTART_UNRECOVERABLE);
 		break;
 	case KEEPER_EXITED:
 		on_exited(t, x);
@@ -325,6 +331,7 @@ static void launch(struct task_run *t)
 	if (first)
 		task_run_event(t, EVENT_SETUP, "Building Task Directory", 0);
 	move(t, TASK_STARTING);
+	t->starts++;
 	/* A start that is not on disk would be made a second time by the agent's successor. For the first one the
 	 * record of the allocation is enough: a keeper's record beside a task that is pending is that start. */
 	if (!first)
@@ -364,15 +371,20 @@ void task_run_fail_setup(struct task_run *t, const char *sentence)
 
 /* ---- stop ---- */
 
+static int64_t kill_timeout(const struct task_run *t)
+{
+	int64_t timeout = MODEL_HAS(task, t->def, kill_timeout) ? t->def->kill_timeout : KILL_TIMEOUT_DEFAULT;
+	int64_t most = t->alloc->host->config->max_kill_timeout;
+
+	return MAX(most > 0 ? MIN(timeout, most) : timeout, 0);
+}
+
 static void step_killing(struct task_run *t)
 {
-	const struct client_config *c = t->alloc->host->config;
-	int64_t timeout = MODEL_HAS(task, t->def, kill_timeout) ? t->def->kill_timeout : KILL_TIMEOUT_DEFAULT;
+	int64_t timeout = kill_timeout(t);
 	struct err e cleanup_err = ERR_INIT;
 	int signal = SIGINT;
 
-	if (c->max_kill_timeout > 0)
-		timeout = MIN(timeout, c->max_kill_timeout);
 	if (!str_empty(t->def->kill_signal) && signal_parse(t->def->kill_signal, &signal, &e) < 0)
 		log_warn("client", "allocation %.8s: task \"%s\": kill_signal: %s; SIGINT is sent", t->alloc->id, t->name,
 		    err_str(&e));
@@ -381,7 +393,7 @@ static void step_killing(struct task_run *t)
 	move(t, TASK_KILLING);
 	if (t->keeper && keeper_signal(t->keeper, signal, &e) < 0)
 		log_debug("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
-	set_timer(t, MAX(timeout, 0));
+	set_timer(t, timeout);
 }
 
 static void add_reason(struct task_run *t, enum lifecycle_reason reason, const char *sibling)
@@ -414,6 +426,7 @@ void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char 
 		settle(t);
 		break;
 	case TASK_STARTING:
+		t->kill_at = clock_monotonic() + kill_timeout(t);
 		set_timer(t, ADOPT_LOOK);
 		break;
 	case TASK_RUNNING:
@@ -450,14 +463,13 @@ int task_run_signal(struct task_run *t, int signal, struct err *e)
 
 /* ---- restore ---- */
 
-/* An adopted keeper has no pipe to us: whether its task has come up is seen from its record. Also for a task whose
- * keeper had no time to write its record before the agent was killed: it gets one more look before the task is
- * started anew. */
+/* An adopted keeper has no pipe to us: whether its task has come up is seen from its record. Without a keeper the start
+ * never came to one: it is made again. */
 static void look_again(struct task_run *t)
 {
-	bool retry = !t->keeper;
+	struct err e cleanup_err = ERR_INIT;
 
-	if (retry && !task_run_adopt(t)) {
+	if (!t->keeper) {
 		if (t->stop_wanted) {
 			bury(t, false);
 			settle(t);
@@ -467,21 +479,25 @@ static void look_again(struct task_run *t)
 		}
 		return;
 	}
-	if (keeper_pid(t->keeper) > 0)
+	if (keeper_pid(t->keeper) > 0) {
 		on_started(t);
-	else
-		set_timer(t, ADOPT_LOOK);
+		return;
+	}
+	if (t->kill_at && clock_monotonic() >= t->kill_at && keeper_kill(t->keeper, &e) < 0)
+		log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
+	set_timer(t, ADOPT_LOOK);
 }
 
 bool task_run_adopt(struct task_run *t)
 {
 	struct err e cleanup_err = ERR_INIT;
 
-	if (keeper_adopt(t->alloc->host->base, t->record_dir, on_keeper, t, &t->keeper, &e) < 0) {
+	if (keeper_adopt(t->alloc->host->base, t->record, &t->starts, on_keeper, t, &t->keeper, &e) < 0) {
+		log_debug("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
 		t->keeper = NULL;
 		return false;
 	}
-	if (t->phase == TASK_PENDING) /* our record is lost, the keeper's is not */
+	if (t->phase == TASK_PENDING) /* our record is lost or older, the keeper's is not */
 		t->phase = TASK_STARTING;
 	if (t->phase == TASK_STARTING)
 		set_timer(t, 0);
@@ -496,7 +512,7 @@ static void restore_process(struct task_run *t)
 		struct task_event_exit ev = { .code = -1, .unknown = true, .message = "the record of the process is gone" };
 
 		if (was == TASK_STARTING) {
-			set_timer(t, ADOPT_PATIENCE);
+			set_timer(t, 0);
 			return;
 		}
 		task_event_add_exit(t->arena, t->state, clock_now(), &ev);
@@ -516,6 +532,7 @@ void task_run_restore(struct task_run *t, const struct task_record *r)
 {
 	t->state = model_copy(t->arena, &type_task_state, r->state);
 	t->restarts = r->restarts;
+	t->starts = r->starts;
 	t->restart_asked = r->restart_asked;
 	t->phase = r->phase < TASK_PHASES ? (enum task_phase)r->phase : TASK_PENDING;
 	if (task_run_has_process(t)) {
@@ -523,10 +540,10 @@ void task_run_restore(struct task_run *t, const struct task_record *r)
 	} else if (t->phase == TASK_PENDING) {
 		task_run_adopt(t);
 	} else if (t->phase == TASK_BACKOFF) {
-		/* The rest of its delay is not known exactly; a policy's delay is a minimum that has begun before. */
-		int64_t delay = t->def->restart_policy ? t->def->restart_policy->delay : 0;
-		int64_t waited = clock_now() - t->state->last_restart;
+		/* A clock that was set back must not make it wait for ever. */
+		const struct restart_policy *policy = restart_policy(t);
+		int64_t most = policy ? policy->delay + policy->interval : 0, left = r->restart_at - clock_now();
 
-		set_timer(t, waited >= 0 && waited < delay ? delay - waited : 0);
+		set_timer(t, MAX(MIN(left, 2 * most), 0));
 	}
 }

@@ -36,18 +36,21 @@ struct task_run {
 	struct alloc_run *alloc;
 	const struct task *def; /* of the job version that the allocation has now */
 	char *name;
-	char *record_dir; /* of the keeper */
+	char *record; /* path of the keeper's */
 	enum task_phase phase;
 	enum lifecycle_role role;
 	struct arena *arena; /* holds state only; renewed when old events fill it */
 	struct task_state *state;
 	struct restart_tracker restarts;
+	uint64_t starts;       /* number of the last start; what tells its keeper's record from earlier ones */
 	struct keeper *keeper; /* NULL when no process is known */
 	struct event *timer;   /* of the phase; NULL until first needed */
+	int64_t restart_at;    /* Unix ns, of the next start while it waits for that */
 	int64_t exited_at;     /* Unix ns, of the last process; 0 while one runs */
 	bool stop_wanted;      /* and no restart follows */
 	bool restart_asked;
 	bool sigkilled;
+	int64_t kill_at;       /* monotonic: a start that hangs is ended by force; 0 = no stop is wanted */
 	struct task_usage_sample usage;
 };
 

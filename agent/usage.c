@@ -112,24 +112,24 @@ static const struct usage_proc *find(const struct usage *u, int pid)
 	return u->n ? bsearch(&key, u->procs, u->n, sizeof(key), by_pid) : NULL;
 }
 
-/* What the task's cgroup says; false when it has none. Times in ns. */
-static bool read_cgroup(const struct task_run *t, int64_t *user, int64_t *system, struct figures *f)
+/* What the task's cgroups say beats the sum over the processes that we see. Times in ns. */
+static void read_cgroup(const struct task_run *t, int64_t *user, int64_t *system, struct figures *f)
 {
 	struct cgroup_usage g;
 
-	if (cgroup_usage(t->alloc->host->cgroups, t->alloc->id, t->name, &g) < 0)
-		return false;
-	*user = g.cpu_user;
-	*system = g.cpu_system;
-	if (!g.memory_usage)
-		return true;
+	cgroup_usage(t->alloc->host->cgroups, t->alloc->id, t->name, &g);
+	if (g.has_cpu) {
+		*user = g.cpu_user;
+		*system = g.cpu_system;
+	}
+	if (!g.has_memory || !g.memory_usage)
+		return;
 	f->from_cgroup = true;
 	f->usage = g.memory_usage;
 	f->max = g.memory_max;
 	f->rss = g.memory_rss;
 	f->cache = g.memory_cache;
 	f->swap = g.memory_swap;
-	return true;
 }
 
 /* ---- JSON ---- */
@@ -195,7 +195,7 @@ static void put_task(struct usage *u, struct task_run *t, double mhz, struct buf
 	const int session = leader ? leader->session : 0;
 	int shown = 0;
 	struct figures f = { .any = true };
-	int64_t user = 0, system = 0, group_user, group_system;
+	int64_t user = 0, system = 0;
 
 	json_put_string(json, t->name, strlen(t->name));
 	buf_puts(json, ":{\"Pids\":{");
@@ -214,10 +214,7 @@ static void put_task(struct usage *u, struct task_run *t, double mhz, struct buf
 		buf_printf(json, "%s\"%d\":", shown++ ? "," : "", p->pid);
 		put_usage(json, &one, mhz, "null");
 	}
-	if (read_cgroup(t, &group_user, &group_system, &f)) {
-		user = group_user;
-		system = group_system;
-	}
+	read_cgroup(t, &user, &system, &f);
 	rate(t, u->at, user, system, &f);
 	buf_puts(json, "},\"ResourceUsage\":");
 	put_usage(json, &f, mhz, "null");

@@ -60,13 +60,15 @@ static int lock_data_dir(struct running *r, const char *dir, struct err *e)
 	return 0;
 }
 
+/* Nobody else lists it. Tasks of other users, which only root can start, pass through it to their own folders. */
 static int open_data_dir(struct running *r, const char *dir, struct err *e)
 {
+	mode_t mode = geteuid() == 0 ? 0711 : 0700;
 	struct stat st;
 
-	if (dir_make(dir, 0700, e) < 0)
+	if (dir_make(dir, mode, e) < 0)
 		return err_wrap(e, "data_dir");
-	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) && chmod(dir, 0700) < 0)
+	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0777) != mode && chmod(dir, mode) < 0)
 		return err_set(e, -errno, "data_dir %s: %s", dir, strerror(errno));
 	if (access(dir, W_OK | X_OK) < 0)
 		return err_set(e, -errno, "data_dir %s is not writable for this user: %s", dir, strerror(errno));
@@ -178,7 +180,9 @@ static int start_server(struct running *r, struct err *e)
 static int start_client(struct daemon *d, struct err *e)
 {
 	struct config *c = d->config;
-	cleanup_free char *bind_ip = xstrndup(c->advertise_http, strcspn(c->advertise_http, ":"));
+	const char *colon = strrchr(c->advertise_http, ':'), *from = c->advertise_http + (*c->advertise_http == '[');
+	size_t len = colon ? (size_t)(colon - from) : strlen(from);
+	cleanup_free char *bind_ip = xstrndup(from, len && from[len - 1] == ']' ? len - 1 : len);
 	const struct client_config cc = {
 	    .region = c->region,
 	    .datacenter = c->datacenter,
@@ -187,6 +191,8 @@ static int start_client(struct daemon *d, struct err *e)
 	    .node_pool = c->client.node_pool,
 	    .data_dir = c->data_dir,
 	    .alloc_dir = c->client.alloc_dir,
+	    .state_dir = c->client.state_dir,
+	    .task_files = d->task_files,
 	    .http_addr = c->advertise_http,
 	    .bind_ip = bind_ip,
 	    .meta = c->client.meta,
@@ -300,14 +306,18 @@ static struct event_base *make_base(void)
 	return base;
 }
 
-static void raise_file_limit(void)
+/* Returns the limit as it was: tasks get that, for programs that close all descriptors or use select(). */
+static int64_t raise_file_limit(void)
 {
 	struct rlimit lim;
+	int64_t old = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		old = (int64_t)lim.rlim_cur;
 		lim.rlim_cur = lim.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
+	return old;
 }
 
 int daemon_run(struct config *c)
@@ -319,7 +329,7 @@ int daemon_run(struct config *c)
 	umask(022);
 	log_set_level(c->log_level);
 	log_set_json(c->log_json);
-	raise_file_limit();
+	r.d.task_files = raise_file_limit();
 	r.d.base = make_base();
 	r.d.fetcher = fetcher_new(r.d.base);
 	if (start(&r, &e) < 0) {

@@ -24,6 +24,7 @@ struct daemon {
 	struct server_link *link;
 	struct fetcher *fetcher;
 	int64_t started_at;
+	int64_t task_files; /* soft limit of open files as this process found it; 0 = unchanged */
 };
 
 /* Runs until a signal; returns the exit code. */

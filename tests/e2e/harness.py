@@ -181,6 +181,22 @@ class Agent:
     def logs(self, alloc_id, task, kind="stdout"):
         return self.get("/v1/client/fs/logs/%s?task=%s&type=%s&plain=true" % (alloc_id, task, kind)).text
 
+    def run_records(self):
+        """The records of keepers (agent/keeper_proto.h): [{"path": ..., "keeper": (pid, start), "task": (pid, start)}]."""
+        records = []
+        for folder, _, files in os.walk(os.path.join(self.data, "client")):
+            for name in files:
+                if not name.endswith(".run"):
+                    continue
+                try:
+                    with open(os.path.join(folder, name)) as f:
+                        lines = [line.split() for line in f.read().splitlines()]
+                except OSError:
+                    continue
+                found = {w[0]: (int(w[1]), int(w[2])) for w in lines if len(w) >= 3 and w[0] in ("keeper", "task")}
+                records.append(dict(found, path=os.path.join(folder, name)))
+        return records
+
     def pid_file(self, job, name="pid"):
         """Content of <task>/local/<name> of the job's first allocation."""
         a = self.allocs(job)[0]
@@ -196,6 +212,15 @@ def shell_job(job_id, script, kind="batch", count=1, **group):
     g = {"Name": "g", "Count": count, "Tasks": [task], "EphemeralDisk": {"SizeMB": 150}}
     g.update(group)
     return {"ID": job_id, "Name": job_id, "Type": kind, "Datacenters": ["dc1"], "TaskGroups": [g]}
+
+
+def start_time(pid):
+    """In clock ticks since boot, as records have it; 0 when there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return int(f.read().rsplit(")", 1)[1].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def process_alive(pid):
@@ -243,15 +268,8 @@ class Cluster:
     def kill_tasks(self):
         """Ends the keepers and tasks that these agents left: found by the pids in their records."""
         for a in self.agents:
-            for folder, _, files in os.walk(os.path.join(a.data, "client")):
+            for record in a.run_records():
                 for kind in ("task", "keeper"):
-                    if kind not in files:
-                        continue
-                    try:
-                        with open(os.path.join(folder, kind)) as f:
-                            pid, start = f.read().split()[:2]
-                        with open("/proc/%s/stat" % pid) as f:
-                            if f.read().rsplit(")", 1)[1].split()[19] == start:
-                                os.kill(int(pid), signal.SIGKILL)
-                    except (OSError, ValueError):
-                        continue
+                    pid, start = record.get(kind, (0, 0))
+                    if pid and start_time(pid) == start:
+                        os.kill(pid, signal.SIGKILL)

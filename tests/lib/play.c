@@ -174,12 +174,17 @@ void play_halt(struct play *p)
 	p->seen.n = 0;
 }
 
-void play_close(struct play *p)
+void play_leave(struct play *p)
 {
 	play_halt(p);
 	event_base_free(p->base);
-	dir_remove(p->dir, NULL);
 	arena_free(p->arena);
+}
+
+void play_close(struct play *p)
+{
+	play_leave(p);
+	dir_remove(p->dir, NULL);
 }
 
 void play_run_ms(struct play *p, int ms)

@@ -39,6 +39,8 @@ void play_start(struct play *p);
 /* The client ends as an agent that is stopped; tasks go on. What was reported so far is forgotten. */
 void play_halt(struct play *p);
 void play_close(struct play *p);
+/* The same without removing the folder. */
+void play_leave(struct play *p);
 
 void play_run_ms(struct play *p, int ms);
 /* Lets the client's blocking read return. */

@@ -40,6 +40,22 @@ int stage_close(void **state)
 	return 0;
 }
 
+/* What the events of all tasks say, for the message of a test that fails. */
+static const char *last_words(struct play *x, const char *id)
+{
+	const char *s = "";
+
+	for (uint32_t i = 0; play_seen(x, id) && i < play_seen(x, id)->task_states.n; i++) {
+		const struct task_state *t = play_seen(x, id)->task_states.v[i].value;
+
+		OBJS_EACH(&t->events, struct task_event, ev) {
+			s = arena_printf(x->arena, "%s\n  %s: %s: %s", s, play_seen(x, id)->task_states.v[i].key, ev->type,
+			    ev->display_message);
+		}
+	}
+	return s;
+}
+
 void wait_status(struct play *x, const char *id, const char *status)
 {
 	for (int i = 0; i < 1000 && !play_is(x, id, status); i++) {
@@ -48,8 +64,8 @@ void wait_status(struct play *x, const char *id, const char *status)
 		play_run_ms(x, 10);
 	}
 	if (!play_is(x, id, status))
-		fail_msg("expected status %s, is %s", status,
-		    play_seen(x, id) ? play_seen(x, id)->client_status : "never reported");
+		fail_msg("expected status %s, is %s (%s)", status,
+		    play_seen(x, id) ? play_seen(x, id)->client_status : "never reported", last_words(x, id));
 }
 
 const struct task_state *task_of(struct play *x, const char *id, const char *task)
@@ -103,16 +119,24 @@ bool is_alive(pid_t pid)
 	return p && p[2] != 'Z' && p[2] != 'X';
 }
 
-char *record_path(struct play *x, const char *id, const char *name)
+char *run_path(struct play *x, const char *id)
 {
-	return arena_printf(x->arena, "%s/client/allocs/%s/t/%s", x->dir, id, name);
+	return arena_printf(x->arena, "%s/client/allocs/%s/t.run", x->dir, id);
 }
 
-pid_t pid_in_record(struct play *x, const char *id, const char *name)
+pid_t pid_in_run(struct play *x, const char *id, const char *line)
 {
 	struct buf b cleanup_buf = BUF_INIT;
+	char word[16];
+	int pid;
 
-	if (file_read(record_path(x, id, name), 256, &b, NULL) < 0 || !b.len)
-		fail_msg("no record %s", record_path(x, id, name));
-	return atoi(b.data);
+	if (file_read(run_path(x, id), 4096, &b, NULL) < 0 || !b.len)
+		fail_msg("no record %s", run_path(x, id));
+	for (const char *p = b.data; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (sscanf(p, "%15s %d", word, &pid) == 2 && str_eq(word, line))
+			return pid;
+	}
+	fail_msg("no line %s in %s", line, b.data);
+	return 0;
 }

@@ -33,8 +33,9 @@ const struct task_event *event_of(struct play *x, const char *id, const char *ta
 pid_t pid_written(struct play *x, const char *id);
 /* The process still runs and is no zombie. */
 bool is_alive(pid_t pid);
-/* A file of the record of task "t": "keeper", "task", "exit". */
-char *record_path(struct play *x, const char *id, const char *name);
-pid_t pid_in_record(struct play *x, const char *id, const char *name);
+/* The record of the keeper of task "t" (agent/keeper_proto.h). */
+char *run_path(struct play *x, const char *id);
+/* The pid in its line "keeper" or "task". */
+pid_t pid_in_run(struct play *x, const char *id, const char *line);
 
 #endif

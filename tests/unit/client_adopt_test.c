@@ -80,12 +80,7 @@ static void test_a_keeper_that_was_killed_is_an_unknown_exit(void **state)
 	    "\"RestartPolicy\":{\"Attempts\":0,\"Interval\":600000000000,\"Mode\":\"fail\"},\"Tasks\":[%s]",
 	    play_sh(x, "t", "exec sleep 60", ""))));
 	wait_status(x, ID1, "running");
-	cleanup_free char *path = xasprintf("%s/client/allocs/%s/t/keeper", x->dir, ID1);
-	struct buf b = BUF_INIT;
-
-	assert_int_equal(0, file_read(path, 100, &b, NULL));
-	kill(atoi(b.data), SIGKILL);
-	buf_free(&b);
+	kill(pid_in_run(x, ID1, "keeper"), SIGKILL);
 	wait_status(x, ID1, "failed");
 	assert_true(str_starts(event_of(x, ID1, "t", "Terminated")->display_message, "Exit Code: unknown"));
 }
@@ -99,11 +94,7 @@ static void test_a_damaged_record_does_not_lose_the_running_task(void **state)
 	pid_t pid = pid_written(x, ID1);
 
 	play_halt(x);
-	for (int i = 0; i < 2; i++) {
-		cleanup_free char *path = xasprintf("%s/client/allocs/%s/%s", x->dir, ID1, i ? "state" : "alloc");
-
-		assert_int_equal(0, truncate(path, 0));
-	}
+	assert_int_equal(0, truncate(arena_printf(x->arena, "%s/client/allocs/%s/record", x->dir, ID1), 0));
 	play_start(x);
 	wait_status(x, ID1, "running");
 	play_run_ms(x, 100);

@@ -1,9 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/test.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -67,54 +62,52 @@ static struct alloc_record sample(struct arena *a)
 	MODEL_SET(task_state, s, restarts, 3);
 	task_event_add(a, s, EVENT_RESTARTING, 5, "Restart within policy", 2 * SECOND);
 	r.tasks = arena_alloc(a, sizeof(*r.tasks));
-	r.tasks[0] = (struct task_record){ .name = "t", .phase = 5, .restarts = { 123, 4 }, .restart_asked = true, .state = s };
+	r.tasks[0] = (struct task_record){ .name = "t", .phase = 5, .starts = 6, .restarts = { 123, 4 }, .restart_at = 99, .restart_asked = true, .state = s };
 	return r;
+}
+
+static struct client_record load(struct arena *a)
+{
+	struct client_record rec;
+
+	client_state_load(dir, a, &rec);
+	return rec;
+}
+
+static void assert_is_sample(struct arena *a, const struct alloc_record *back)
+{
+	struct alloc_record r = sample(a);
+
+	assert_non_null(back);
+	assert_true(back->stopping);
+	assert_int_equal(-1, back->health);
+	assert_int_equal(77, back->health_at);
+	assert_int_equal(1, back->n);
+	assert_string_equal("t", back->tasks[0].name);
+	assert_int_equal(5, back->tasks[0].phase);
+	assert_int_equal(6, back->tasks[0].starts);
+	assert_int_equal(123, back->tasks[0].restarts.window_start);
+	assert_int_equal(4, back->tasks[0].restarts.count);
+	assert_int_equal(99, back->tasks[0].restart_at);
+	assert_true(back->tasks[0].restart_asked);
+	assert_true(model_equal(&type_task_state, r.tasks[0].state, back->tasks[0].state, 0));
 }
 
 static void test_what_was_observed_comes_back(void **state)
 {
 	struct arena *a = *state;
-	struct alloc_record r = sample(a), back;
+	struct alloc_record r = sample(a);
 
-	for (int round = 0; round < 2; round++) { /* written new, then replaced */
+	for (int round = 0; round < 2; round++) { /* written new, then appended */
 		assert_int_equal(0, client_state_save(dir, &r, NULL));
-		assert_int_equal(0, client_state_load(dir, a, &back, NULL));
-		assert_true(back.stopping);
-		assert_int_equal(-1, back.health);
-		assert_int_equal(77, back.health_at);
-		assert_int_equal(1, back.n);
-		assert_string_equal("t", back.tasks[0].name);
-		assert_int_equal(5, back.tasks[0].phase);
-		assert_int_equal(123, back.tasks[0].restarts.window_start);
-		assert_int_equal(4, back.tasks[0].restarts.count);
-		assert_true(back.tasks[0].restart_asked);
-		assert_true(model_equal(&type_task_state, r.tasks[0].state, back.tasks[0].state, 0));
+		assert_is_sample(a, load(a).state);
+		assert_null(load(a).alloc);
+		assert_null(load(a).trouble);
 	}
 }
 
-static void test_every_cut_and_every_flipped_byte_is_noticed(void **state)
+static void save_sample_alloc(struct arena *a)
 {
-	struct arena *a = *state;
-	struct alloc_record r = sample(a), back;
-	cleanup_free char *path = path_join(dir, "state");
-	struct buf good = BUF_INIT;
-
-	assert_int_equal(0, client_state_save(dir, &r, NULL));
-	assert_int_equal(0, file_read(path, 1 << 20, &good, NULL));
-	for (size_t i = 0; i < good.len; i++) {
-		assert_int_equal(0, file_write_atomic(path, good.data, i, 0600, false, NULL));
-		assert_int_equal(-EBADMSG, client_state_load(dir, a, &back, NULL));
-		good.data[i] ^= 0x40;
-		assert_int_equal(0, file_write_atomic(path, good.data, good.len, 0600, false, NULL));
-		assert_int_equal(-EBADMSG, client_state_load(dir, a, &back, NULL));
-		good.data[i] ^= 0x40;
-	}
-	buf_free(&good);
-}
-
-static void test_an_allocation_comes_back_with_its_job(void **state)
-{
-	struct arena *a = *state;
 	const char *text = "{\"ID\":\"x\",\"JobID\":\"j\",\"TaskGroup\":\"g\",\"DesiredStatus\":\"run\",\"AllocModifyIndex\":9}";
 	const char *job_text = "{\"ID\":\"j\",\"Type\":\"batch\",\"TaskGroups\":[{\"Name\":\"g\",\"Tasks\":[{\"Name\":\"t\","
 	    "\"Config\":{\"command\":\"/bin/true\",\"args\":[1,2.5,true,null]}}]}]}";
@@ -123,13 +116,98 @@ static void test_an_allocation_comes_back_with_its_job(void **state)
 
 	assert_int_equal(0, codec_from_text(&type_allocation, al, text, strlen(text), a, NULL));
 	assert_int_equal(0, codec_from_text(&type_job, j, job_text, strlen(job_text), a, NULL));
-	assert_int_equal(-ENOENT, client_state_load_alloc(dir, a, &back, NULL));
 	assert_int_equal(0, client_state_save_alloc(dir, al, j, NULL));
-	assert_int_equal(0, client_state_load_alloc(dir, a, &back, NULL));
+	back = load(a).alloc;
+	assert_non_null(back);
 	assert_true(model_equal(&type_job, j, back->job, 0));
 	back->job = NULL;
 	back->has &= ~MODEL_BIT(allocation, job);
 	assert_true(model_equal(&type_allocation, al, back, 0));
+}
+
+static void test_an_allocation_comes_back_with_its_job(void **state)
+{
+	assert_null(load(*state).alloc);
+	assert_non_null(load(*state).trouble);
+	save_sample_alloc(*state);
+}
+
+/* What is in front of a cut or a damage is used, what is behind never; nothing damaged passes for whole. */
+static void test_every_cut_and_every_flipped_byte_is_noticed(void **state)
+{
+	struct arena *a = *state;
+	struct alloc_record r = sample(a);
+	cleanup_free char *path = path_join(dir, "record");
+	struct buf good cleanup_buf = BUF_INIT;
+	struct stat st;
+
+	save_sample_alloc(a);
+	assert_int_equal(0, stat(path, &st));
+	assert_int_equal(0, client_state_save(dir, &r, NULL));
+	assert_int_equal(0, file_read(path, 1 << 20, &good, NULL));
+	for (size_t i = 0; i < good.len; i++) {
+		assert_int_equal(0, file_write_atomic(path, good.data, i, 0600, false, NULL));
+		struct client_record rec = load(a);
+
+		assert_int_equal(i >= (size_t)st.st_size, rec.alloc != NULL);
+		assert_null(rec.state);
+		if (i >= 5 && i < 9)
+			continue; /* the first size: a hint */
+		good.data[i] ^= 0x40;
+		assert_int_equal(0, file_write_atomic(path, good.data, good.len, 0600, false, NULL));
+		rec = load(a);
+		assert_int_equal(i >= (size_t)st.st_size, rec.alloc != NULL);
+		assert_null(rec.state);
+		good.data[i] ^= 0x40;
+	}
+}
+
+static void test_a_torn_end_does_not_hide_what_is_written_after_it(void **state)
+{
+	struct arena *a = *state;
+	struct alloc_record r = sample(a);
+	cleanup_free char *path = path_join(dir, "record");
+	struct stat st;
+
+	save_sample_alloc(a);
+	assert_int_equal(0, client_state_save(dir, &r, NULL));
+	assert_int_equal(0, stat(path, &st));
+	assert_int_equal(0, truncate(path, st.st_size - 3));
+	assert_null(load(a).state);
+	assert_int_equal(0, client_state_save(dir, &r, NULL));
+	assert_is_sample(a, load(a).state);
+	assert_non_null(load(a).alloc);
+}
+
+static void test_a_record_of_another_form_is_said_and_left_alone(void **state)
+{
+	cleanup_free char *path = path_join(dir, "record");
+	struct stat st;
+
+	assert_int_equal(0, file_write_atomic(path, "DRVS\001 of old", 12, 0600, false, NULL));
+	assert_non_null(strstr(load(*state).trouble, "another version"));
+	assert_int_equal(0, stat(path, &st));
+	assert_int_equal(12, st.st_size);
+}
+
+static void test_a_record_does_not_grow_for_ever(void **state)
+{
+	struct arena *a = *state;
+	struct alloc_record r = sample(a);
+	cleanup_free char *path = path_join(dir, "record");
+	struct stat st;
+
+	save_sample_alloc(a);
+	for (int i = 0; i < 2000; i++) {
+		r.health_at = 77 + i % 2;
+		assert_int_equal(0, client_state_save(dir, &r, NULL));
+	}
+	assert_int_equal(0, stat(path, &st));
+	assert_in_range(st.st_size, 1, 100000);
+	r.health_at = 77;
+	assert_int_equal(0, client_state_save(dir, &r, NULL));
+	assert_is_sample(a, load(a).state);
+	assert_non_null(load(a).alloc);
 }
 
 static void test_events_keep_the_newest_ten(void **state)
@@ -186,6 +264,9 @@ int main(void)
 		T(test_what_was_observed_comes_back),
 		T(test_every_cut_and_every_flipped_byte_is_noticed),
 		T(test_an_allocation_comes_back_with_its_job),
+		T(test_a_torn_end_does_not_hide_what_is_written_after_it),
+		T(test_a_record_of_another_form_is_said_and_left_alone),
+		T(test_a_record_does_not_grow_for_ever),
 		T(test_events_keep_the_newest_ten),
 		T(test_events_read_as_recorded),
 		T(test_garbage_is_chosen_by_age_count_and_room),
