@@ -525,6 +525,19 @@ void call_stream_end(struct call *c)
 		fn(arg);
 }
 
+void call_stream_break(struct call *c)
+{
+	void (*fn)(void *) = c->on_close;
+	void *arg = c->on_close_arg;
+
+	assert(c->state == CALL_STREAMING);
+	c->on_close = NULL;
+	c->on_drain = NULL;
+	httpd_stream_break(c);
+	if (fn)
+		fn(arg);
+}
+
 /* ---- life ---- */
 
 void call_abandon(struct call *c)

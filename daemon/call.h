@@ -71,6 +71,7 @@ struct daemon *httpd_daemon(const struct httpd *h);
 void httpd_stream_begin(struct call *c);
 bool httpd_stream_put(struct call *c, const void *p, size_t n);
 void httpd_stream_end(struct call *c); /* the call is gone */
+void httpd_stream_break(struct call *c); /* the call goes with its connection, when all is written */
 
 /* ---- call.c, for httpd.c ---- */
 /* Finds the route and runs the handler; target is the raw request target. */

@@ -41,6 +41,7 @@ struct conn {
 	struct evhttp_connection *evcon;
 	struct call *call;   /* under way, or NULL */
 	struct event *hangup; /* while a call is held */
+	bool broken;          /* cut when everything is written */
 	enum conn_state state;
 	int64_t since; /* monotonic: of the state */
 	uint32_t peer; /* hash of the address */
@@ -331,6 +332,8 @@ static void on_chunk_written(struct evhttp_connection *evcon, void *arg)
 	struct call *c = conn->call;
 
 	(void)evcon;
+	if (conn->broken && conn->hangup)
+		event_active(conn->hangup, EV_CLOSED, 0);
 	if (c && c->state == CALL_STREAMING && c->draining) {
 		c->draining = false;
 		if (c->on_drain)
@@ -360,6 +363,13 @@ void httpd_stream_end(struct call *c)
 	evhttp_send_reply_end(c->req);
 	call_give(c);
 	mark_ready(conn);
+}
+
+void httpd_stream_break(struct call *c)
+{
+	c->conn->broken = true;
+	if (!evbuffer_get_length(bufferevent_get_output(c->conn->bev)))
+		event_active(c->conn->hangup, EV_CLOSED, 0);
 }
 
 /* ---- connections ---- */

@@ -95,6 +95,9 @@ void call_stream_begin(struct call *c, int status, const char *content_type, voi
 bool call_stream_put(struct call *c, const void *p, size_t n);
 void call_stream_on_drain(struct call *c, void (*on_drain)(void *), void *arg);
 void call_stream_end(struct call *c);
+/* Ends a stream whose rest will not come: what was put still goes out, then the connection is cut, so that the peer does
+ * not take it for whole. on_close is called at once. */
+void call_stream_break(struct call *c);
 /* The same in two steps, for an answer whose status is known later: hold registers on_close, set_stream_header
  * sends the head. */
 void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg);

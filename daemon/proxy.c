@@ -81,6 +81,8 @@ static void on_done(void *arg, struct fetch_answer *a)
 		begin(p, a->status, &a->headers);
 	} else if (a->err.code) {
 		log_warn("http", "a forwarded answer broke off: %s", err_str(&a->err));
+		call_stream_break(c);
+		return;
 	}
 	call_stream_end(c);
 }
