@@ -154,9 +154,13 @@ static int check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL, "Must specify either server, client or dev mode for the agent.");
 	if (str_empty(c->data_dir))
 		return err_set(e, -EINVAL, "Must specify \"data_dir\" config option or \"data-dir\" CLI flag");
-	if (c->server.enabled && !str_eq(c->server.journal, "file") && !str_eq(c->server.journal, "memory"))
-		return err_set(e, -EINVAL, "server { journal = \"%s\" }: expected \"file\" or \"memory\"", c->server.journal);
-	if (c->server.enabled && c->server.bootstrap_expect != 1)
+	bool shared = str_eq(c->server.journal, "consul");
+
+	if (c->server.enabled && !str_eq(c->server.journal, "file") && !str_eq(c->server.journal, "memory") && !shared)
+		return err_set(e, -EINVAL, "server { journal = \"%s\" }: expected \"file\", \"memory\" or \"consul\"", c->server.journal);
+	if (c->server.enabled && shared && !c->consul.configured)
+		return err_set(e, -EINVAL, "server { journal = \"consul\" } needs a consul {} block that says where Consul is");
+	if (c->server.enabled && !shared && c->server.bootstrap_expect != 1)
 		return err_set(e, -EINVAL, "server { bootstrap_expect = %d }: the \"%s\" journal is for one server", c->server.bootstrap_expect,
 		    c->server.journal);
 	if (c->client.enabled && !c->server.enabled && !c->client.servers.n)
@@ -187,6 +191,8 @@ int config_finish(struct config *c, struct err *e)
 	}
 	if (str_empty(c->client.alloc_dir))
 		c->client.alloc_dir = arena_printf(c->arena, "%s/alloc", c->data_dir);
+	if (str_empty(c->consul.kv_prefix))
+		c->consul.kv_prefix = arena_printf(c->arena, "drover/%s", c->region);
 	finish_advertise(c);
 	return 0;
 }

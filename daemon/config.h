@@ -45,7 +45,10 @@ struct config {
 	} client;
 	struct {
 		const char *address, *dns, *token, *token_file, *server_service_name, *client_service_name, *kv_prefix;
-		bool configured, auto_advertise, server_auto_join, client_auto_join;
+		const char *ca_file, *cert_file, *key_file, *tls_server_name;
+		struct strs tags;
+		int64_t deregister_after;
+		bool configured, auto_advertise, server_auto_join, client_auto_join, ssl, verify_ssl;
 	} consul;
 	struct {
 		int64_t http_max_conns_per_client, http_max_connections, max_body, header_timeout, idle_timeout;

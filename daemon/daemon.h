@@ -14,6 +14,9 @@ struct event_base;
 struct server;  /* daemon/server.h: the core on the loop */
 struct watch;   /* daemon/watch.h: who waits for what */
 struct fetcher; /* discovery/fetch.h */
+struct consul;  /* discovery/consul.h */
+struct services; /* discovery/services.h: what this agent wants in Consul */
+struct members; /* daemon/members.h: the servers */
 
 struct daemon {
 	struct event_base *base;
@@ -23,6 +26,11 @@ struct daemon {
 	struct client *client;   /* NULL without the role */
 	struct server_link *link;
 	struct fetcher *fetcher;
+	struct consul *consul;     /* NULL without a consul {} block */
+	struct services *services; /* the same */
+	struct members *members;
+	struct uuid id;            /* of this agent, kept in its data folder */
+	char id_text[UUID_STR];
 	int64_t started_at;
 	int64_t task_files; /* soft limit of open files as this process found it; 0 = unchanged */
 };

@@ -1,0 +1,362 @@
+#include "daemon/members.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "daemon/server.h"
+
+#define META_PREFIX  "drover-log"
+#define META_REGION  "drover-region"
+#define META_DC      "drover-dc"
+#define META_VERSION "drover-version"
+#define META_EXPECT  "drover-expect"
+
+struct forget {
+	struct members *owner;
+	struct forget *next;
+	struct consul_call *call;
+	void (*done)(void *arg, const struct err *e);
+	void *arg;
+};
+
+struct members {
+	struct daemon *d;
+	struct consul_watch *watch;
+	struct arena *arena; /* of list */
+	struct member *list; /* others and, when it is registered, this one */
+	uint32_t n;
+	bool known; /* Consul has answered */
+	struct forget *forgets;
+};
+
+const char *members_server_service(const struct daemon *d, struct arena *a)
+{
+	return arena_printf(a, "_drover-server-%s", d->id_text);
+}
+
+const char *members_client_service(const struct daemon *d, struct arena *a)
+{
+	return arena_printf(a, "_drover-client-%s", d->id_text);
+}
+
+const char *members_session_check(const struct daemon *d, struct arena *a)
+{
+	return arena_printf(a, "_drover-session-%s", d->id_text);
+}
+
+static bool is_shared(const struct daemon *d)
+{
+	return d->config->server.enabled && str_eq(d->config->server.journal, "consul");
+}
+
+/* ---- what is registered ---- */
+
+static void split_address(const char *address, struct arena *a, const char **host, int64_t *port)
+{
+	const char *colon = strrchr(address, ':');
+	const char *h = arena_strndup(a, address, (size_t)(colon - address));
+
+	if (*h == '[')
+		h = arena_strndup(a, h + 1, strlen(h) - 2);
+	*host = h;
+	*port = atoi(colon + 1);
+}
+
+static struct consul_service_registration *describe(
+    const struct daemon *d, struct arena *a, const char *id, const char *name)
+{
+	const struct config *c = d->config;
+	struct consul_service_registration *r = MODEL_NEW(a, consul_service_registration);
+	const char *host;
+	int64_t port;
+
+	split_address(c->advertise_http, a, &host, &port);
+	MODEL_SET(consul_service_registration, r, id, id);
+	MODEL_SET(consul_service_registration, r, name, name);
+	MODEL_SET(consul_service_registration, r, address, host);
+	MODEL_SET(consul_service_registration, r, port, port);
+	strs_push(a, &r->tags, "http");
+	for (uint32_t i = 0; i < c->consul.tags.n; i++)
+		strs_push(a, &r->tags, c->consul.tags.v[i]);
+	strmap_set(a, &r->meta, META_REGION, c->region);
+	strmap_set(a, &r->meta, META_DC, c->datacenter);
+	strmap_set(a, &r->meta, META_VERSION, DROVER_VERSION);
+	return r;
+}
+
+/* Consul asks the agent itself whether the role works: costs no call, and tells the truth also when the process hangs. */
+static void add_health_check(
+    const struct daemon *d, struct arena *a, struct consul_service_registration *r, const char *role)
+{
+	const struct config *c = d->config;
+	struct consul_check_registration *check = MODEL_NEW(a, consul_check_registration);
+
+	MODEL_SET(consul_check_registration, check, name, arena_printf(a, "drover %s works", role));
+	MODEL_SET(consul_check_registration, check, http,
+	    arena_printf(a, "http://%s/v1/agent/health?type=%s", c->advertise_http, role));
+	MODEL_SET(consul_check_registration, check, interval, 10 * SECOND);
+	MODEL_SET(consul_check_registration, check, timeout, 5 * SECOND);
+	MODEL_SET(consul_check_registration, check, deregister_after, c->consul.deregister_after);
+	MODEL_SET(consul_check_registration, check, status, "passing");
+	objs_push(a, &r->checks, check);
+}
+
+static void add_session_check(const struct daemon *d, struct arena *a, struct consul_service_registration *r)
+{
+	struct consul_check_registration *check = MODEL_NEW(a, consul_check_registration);
+
+	MODEL_SET(consul_check_registration, check, check_id, members_session_check(d, a));
+	MODEL_SET(consul_check_registration, check, name, "drover server is alive");
+	MODEL_SET(consul_check_registration, check, notes, "The session of the leader lock hangs on this.");
+	MODEL_SET(consul_check_registration, check, ttl, MEMBERS_SESSION_TTL);
+	MODEL_SET(consul_check_registration, check, status, "passing");
+	objs_push(a, &r->checks, check);
+}
+
+static void register_server(const struct daemon *d, struct arena *a)
+{
+	const struct config *c = d->config;
+	struct consul_service_registration *r =
+	    describe(d, a, members_server_service(d, a), c->consul.server_service_name);
+
+	strmap_set(a, &r->meta, META_EXPECT, arena_printf(a, "%d", c->server.bootstrap_expect));
+	if (is_shared(d)) {
+		strmap_set(a, &r->meta, META_PREFIX, c->consul.kv_prefix);
+		add_session_check(d, a, r);
+	}
+	add_health_check(d, a, r, "server");
+	services_want(d->services, r);
+}
+
+static void register_client(const struct daemon *d, struct arena *a)
+{
+	struct consul_service_registration *r =
+	    describe(d, a, members_client_service(d, a), d->config->consul.client_service_name);
+
+	add_health_check(d, a, r, "client");
+	services_want(d->services, r);
+}
+
+void members_refresh(struct members *m)
+{
+	const struct daemon *d = m->d;
+	cleanup_arena struct arena *a = arena_new();
+
+	/* The leader lock hangs on the registration of the server, whether people want to see it or not. */
+	if (d->services && d->config->server.enabled && (d->config->consul.auto_advertise || is_shared(d)))
+		register_server(d, a);
+	if (d->services && d->config->client.enabled && d->config->consul.auto_advertise)
+		register_client(d, a);
+}
+
+/* ---- who is there ---- */
+
+static const char *status_of(const struct consul_instance_health *x)
+{
+	OBJS_EACH(&x->checks, struct consul_check, c)
+		if (str_eq(c->status, "critical"))
+			return "failed";
+	return "alive";
+}
+
+static const char *meta(const struct consul_service *s, const char *key)
+{
+	const char *v = strmap_get(&s->meta, key);
+
+	return v ? v : "";
+}
+
+static bool is_one_of_us(const struct daemon *d, const struct consul_service *s)
+{
+	return str_eq(meta(s, SERVICES_SOURCE), "drover") && str_eq(meta(s, META_REGION), d->config->region) &&
+	    (!is_shared(d) || str_eq(meta(s, META_PREFIX), d->config->consul.kv_prefix));
+}
+
+static struct member self(const struct daemon *d)
+{
+	const struct config *c = d->config;
+
+	return (struct member){
+	    .name = c->name,
+	    .id = d->id_text,
+	    .address = c->advertise_http,
+	    .region = c->region,
+	    .datacenter = c->datacenter,
+	    .version = DROVER_VERSION,
+	    .status = "alive",
+	    .node = "",
+	    .service_id = "",
+	    .expect = c->server.bootstrap_expect,
+	    .self = true,
+	};
+}
+
+static void take_instance(struct members *m, const struct consul_instance_health *x)
+{
+	const struct consul_service *s = x->service;
+	const char *host;
+
+	if (!s || !is_one_of_us(m->d, s))
+		return;
+	host = !str_empty(s->address) ? s->address : x->node && x->node->address ? x->node->address : "";
+	m->list[m->n++] = (struct member){
+	    .name = meta(s, SERVICES_AGENT),
+	    .id = meta(s, SERVICES_OWNER),
+	    .address = arena_printf(m->arena, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, (int)s->port),
+	    .region = meta(s, META_REGION),
+	    .datacenter = meta(s, META_DC),
+	    .version = meta(s, META_VERSION),
+	    .status = status_of(x),
+	    .node = x->node && x->node->node ? x->node->node : "",
+	    .service_id = s->id ? s->id : "",
+	    .expect = atoi(meta(s, META_EXPECT)),
+	    .self = str_eq(meta(s, SERVICES_OWNER), m->d->id_text),
+	};
+}
+
+/* A log is begun when as many servers are there as each of them expects. */
+static void stand(struct members *m)
+{
+	struct replica *r = m->d->server ? server_replica(m->d->server) : NULL;
+	uint32_t expect = (uint32_t)MAX(1, m->d->config->server.bootstrap_expect), alive = 0;
+	char why[160];
+
+	if (!r)
+		return;
+	for (uint32_t i = 0; i < m->n; i++)
+		alive += str_eq(m->list[i].status, "alive");
+	snprintf(why, sizeof(why), "waiting for servers in Consul: %u of %u (server { bootstrap_expect }) are there%s", alive, expect,
+	    m->known ? "" : "; Consul has not answered yet");
+	replica_stand(r, m->known && alive >= expect, why);
+}
+
+static void on_servers(void *arg, const struct consul_answer *answer)
+{
+	struct members *m = arg;
+	const struct consul_service_health *h = answer->object;
+
+	if (answer->err.code || !h)
+		return; /* what was known stays */
+	arena_free(m->arena);
+	m->arena = STEAL(((struct consul_answer *)answer)->arena);
+	m->list = arena_alloc(m->arena, (h->items.n + 1) * sizeof(*m->list));
+	m->n = 0;
+	m->known = true;
+	OBJS_EACH(&h->items, struct consul_instance_health, x)
+		take_instance(m, x);
+	stand(m);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+	int r = strcmp(x->name, y->name);
+
+	return r ? r : strcmp(x->id, y->id);
+}
+
+void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n)
+{
+	struct member *list = arena_alloc(a, (m->n + 1) * sizeof(*list));
+	bool there = !m->d->server;
+
+	*n = 0;
+	for (uint32_t i = 0; i < m->n; i++) {
+		list[(*n)++] = m->list[i].self ? self(m->d) : m->list[i];
+		there |= m->list[i].self;
+	}
+	if (!there)
+		list[(*n)++] = self(m->d);
+	qsort(list, *n, sizeof(*list), by_name);
+	*out = list;
+}
+
+/* ---- forgetting one ---- */
+
+static void unlink_forget(struct forget *f)
+{
+	struct forget **at = &f->owner->forgets;
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+}
+
+static void on_forgotten(void *arg, const struct consul_answer *answer)
+{
+	struct forget *f = arg;
+
+	unlink_forget(f);
+	f->done(f->arg, &answer->err);
+	free(f);
+}
+
+static const struct member *find_member(const struct members *m, const char *name)
+{
+	for (uint32_t i = 0; i < m->n; i++) {
+		cleanup_free char *full = xasprintf("%s.%s", m->list[i].name, m->list[i].region);
+
+		if (str_eq(name, full) || str_eq(name, m->list[i].name))
+			return &m->list[i];
+	}
+	return NULL;
+}
+
+int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,
+    struct err *e)
+{
+	const struct member *x = find_member(m, name);
+	struct consul_catalog_deregistration gone = {0};
+	struct forget *f;
+
+	if (!x)
+		return err_set(e, -ENOENT, "no server named \"%s\" is known", name);
+	if (str_eq(x->status, "alive"))
+		return err_set(e, -EBUSY, "server \"%s\" is alive; stop it there", name);
+	MODEL_SET(consul_catalog_deregistration, &gone, node, x->node);
+	MODEL_SET(consul_catalog_deregistration, &gone, service_id, x->service_id);
+	f = xcalloc(1, sizeof(*f));
+	f->owner = m;
+	f->done = done;
+	f->arg = arg;
+	f->next = m->forgets;
+	m->forgets = f;
+	f->call = consul_call(
+	    m->d->consul, &consul_catalog_deregister, &(struct consul_args){.name = name, .object = &gone}, on_forgotten, f);
+	return 0;
+}
+
+/* ---- life ---- */
+
+struct members *members_start(struct daemon *d)
+{
+	struct members *m = xcalloc(1, sizeof(*m));
+
+	m->d = d;
+	members_refresh(m);
+	if (d->consul && d->config->server.enabled)
+		m->watch = consul_watch(d->consul, &(struct consul_watch_config){
+		                                       .op = &consul_health_service,
+		                                       .args = {.name = d->config->consul.server_service_name},
+		                                       .report = on_servers,
+		                                       .arg = m,
+		                                   });
+	stand(m);
+	return m;
+}
+
+void members_stop(struct members *m)
+{
+	if (!m)
+		return;
+	consul_unwatch(m->watch);
+	while (m->forgets) {
+		struct forget *f = m->forgets;
+
+		m->forgets = f->next;
+		consul_cancel(f->call);
+		free(f);
+	}
+	arena_free(m->arena);
+	free(m);
+}

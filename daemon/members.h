@@ -1,0 +1,39 @@
+/*
+ * members: the servers of this cluster as this agent knows them: itself, and with Consul all that are registered there
+ * under server_service_name with the same log. Also what this agent registers of itself.
+ */
+#ifndef DAEMON_MEMBERS_H
+#define DAEMON_MEMBERS_H
+
+#include "daemon/daemon.h"
+#include "discovery/services.h"
+
+struct members;
+
+struct member {
+	const char *name, *id, *address; /* "host:port" of the API */
+	const char *region, *datacenter, *version;
+	const char *status;              /* alive, failed */
+	const char *node, *service_id;   /* in Consul */
+	int64_t expect;                  /* its bootstrap_expect */
+	bool self;
+};
+
+/* The ids of what an agent registers of itself. In the arena. */
+const char *members_server_service(const struct daemon *d, struct arena *a);
+const char *members_client_service(const struct daemon *d, struct arena *a);
+const char *members_session_check(const struct daemon *d, struct arena *a);
+#define MEMBERS_SESSION_TTL (2500 * MILLI) /* how long a dead leader holds the lock at most */
+
+/* Registers this agent in Consul and watches for servers, as configured; without Consul it knows itself alone. */
+struct members *members_start(struct daemon *d);
+void members_stop(struct members *m);
+/* Everything that the registration depends on may have changed. */
+void members_refresh(struct members *m);
+/* Sorted by name; in the arena, as everything in it. */
+void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n);
+/* Removes a member that has failed from Consul. -ENOENT: there is none; -EBUSY: it is alive. done is called from the loop. */
+int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,
+    struct err *e);
+
+#endif
