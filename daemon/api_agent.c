@@ -1,6 +1,5 @@
 /*
- * api_agent: the agent about itself: configuration (never a token), members, health, servers, the leader. There is one
- * server in this version, so it is the leader and the only member.
+ * api_agent: the agent about itself: configuration (never a token), statistics, health, the servers that its client knows.
  */
 #include <errno.h>
 #include <sys/utsname.h>
@@ -8,15 +7,17 @@
 #include "agent/link_http.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/api_servers.h"
 #include "daemon/daemon.h"
 #include "daemon/jwriter.h"
 #include "daemon/monitor.h"
 #include "daemon/server.h"
 
+/* Who answers for this agent: the leader, or the server that its client talks to. NULL: nobody. */
 static const char *server_address(const struct daemon *d)
 {
-	if (d->server)
-		return d->config->advertise_http;
+	if (d->server && *server_leader(d->server))
+		return server_leader(d->server);
 	return d->link ? d->link->ops->server(d->link) : NULL;
 }
 
@@ -153,41 +154,6 @@ static void put_config(struct jwriter *w, const struct config *c)
 	jw_end(w, '}');
 }
 
-static void put_member(struct jwriter *w, const struct daemon *d)
-{
-	const struct config *c = d->config;
-	const char *colon = strrchr(c->advertise_http, ':');
-	char host[256], name[512], id[UUID_STR] = "";
-
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - c->advertise_http), c->advertise_http);
-	snprintf(name, sizeof(name), "%s.%s", c->name, c->region);
-	if (d->server)
-		uuid_format(server_id(d->server), id);
-	jw_begin(w, '{');
-	jw_str(w, "Addr", host);
-	jw_int(w, "DelegateCur", 4);
-	jw_int(w, "DelegateMax", 5);
-	jw_int(w, "DelegateMin", 2);
-	jw_str(w, "Name", name);
-	jw_int(w, "Port", atoi(colon + 1));
-	jw_int(w, "ProtocolCur", 2);
-	jw_int(w, "ProtocolMax", 5);
-	jw_int(w, "ProtocolMin", 1);
-	jw_str(w, "Status", "alive");
-	jw_object(w, "Tags");
-	jw_str(w, "bootstrap", "1");
-	jw_str(w, "build", DROVER_VERSION);
-	jw_str(w, "dc", c->datacenter);
-	jw_str(w, "expect", "1");
-	jw_str(w, "id", id);
-	jw_str(w, "port", colon + 1);
-	jw_str(w, "region", c->region);
-	jw_str(w, "role", "drover");
-	jw_str(w, "rpc_addr", host);
-	jw_end(w, '}');
-	jw_end(w, '}');
-}
-
 static void jw_count(struct jwriter *w, const char *key, uint64_t v)
 {
 	char text[24];
@@ -244,8 +210,8 @@ static void put_stats(struct jwriter *w, const struct daemon *d)
 	jw_object(w, "nomad");
 	jw_str(w, "bootstrap", d->server ? "true" : "false");
 	jw_str(w, "known_regions", "1");
-	jw_str(w, "leader", d->server ? "true" : "false");
-	jw_str(w, "leader_addr", leader);
+	jw_str(w, "leader", d->server && server_leads(d->server) ? "true" : "false");
+	jw_str(w, "leader_addr", leader ? leader : "");
 	jw_str(w, "server", d->server ? "true" : "false");
 	jw_end(w, '}');
 	jw_object(w, "runtime");
@@ -257,6 +223,26 @@ static void put_stats(struct jwriter *w, const struct daemon *d)
 	jw_end(w, '}');
 }
 
+static void put_self(struct jwriter *w, const struct daemon *d, struct arena *a)
+{
+	struct member *list, only = {
+	    .name = d->config->name,
+	    .id = d->id_text,
+	    .address = d->config->advertise_http,
+	    .region = d->config->region,
+	    .datacenter = d->config->datacenter,
+	    .version = DROVER_VERSION,
+	    .status = "alive",
+	};
+	uint32_t n;
+
+	members_list(d->members, a, &list, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i].self)
+			only = list[i];
+	api_put_member(w, &only);
+}
+
 static void get_self(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
@@ -265,25 +251,8 @@ static void get_self(struct call *c)
 	jw_begin(&w, '{');
 	put_config(&w, d->config);
 	jw_key(&w, "member");
-	put_member(&w, d);
+	put_self(&w, d, call_arena(c));
 	put_stats(&w, d);
-	jw_end(&w, '}');
-	call_json(c, 200);
-}
-
-static void get_members(struct call *c)
-{
-	const struct daemon *d = call_daemon(c);
-	struct jwriter w = jw_new(call_out(c), call_indent(c));
-
-	jw_begin(&w, '{');
-	jw_list(&w, "Members");
-	jw_item(&w);
-	put_member(&w, d);
-	jw_end(&w, ']');
-	jw_str(&w, "ServerDC", d->config->datacenter);
-	jw_str(&w, "ServerName", d->config->name);
-	jw_str(&w, "ServerRegion", d->config->region);
 	jw_end(&w, '}');
 	call_json(c, 200);
 }
@@ -296,9 +265,20 @@ static void put_health(struct jwriter *w, const char *role, const char *trouble)
 	jw_end(w, '}');
 }
 
+/* What keeps the server from its work; NULL when nothing does. */
+static const char *server_health(const struct server *s, struct err *e)
+{
+	if (server_leads(s))
+		return server_check_write(s, e) < 0 ? err_str(e) : NULL;
+	if (!server_is_read(s) || !*server_leader(s))
+		return *server_trouble(s) ? server_trouble(s) : "no cluster leader";
+	return NULL;
+}
+
 static void get_health(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
+	cleanup_err struct err e = ERR_INIT;
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
 	const char *types[8], *trouble = NULL;
 	uint32_t n = call_query_all(c, "type", types, ARRAY_LEN(types));
@@ -313,8 +293,12 @@ static void get_health(struct call *c)
 		trouble = server_address(d) ? NULL : "no known servers";
 		put_health(&w, "client", trouble);
 	}
-	if (server && d->server)
-		put_health(&w, "server", NULL);
+	if (server && d->server) {
+		const char *why = server_health(d->server, &e);
+
+		put_health(&w, "server", why);
+		trouble = why ? why : trouble;
+	}
 	jw_end(&w, '}');
 	call_json(c, trouble ? 500 : 200);
 }
@@ -359,70 +343,10 @@ static void put_servers(struct call *c)
 	call_none(c, 200);
 }
 
-static void put_join(struct call *c)
-{
-	struct jwriter w = jw_new(call_out(c), call_indent(c));
-
-	jw_begin(&w, '{');
-	jw_str(&w, "error", "this server keeps its journal by itself and cannot join others");
-	jw_int(&w, "num_joined", 0);
-	jw_end(&w, '}');
-	call_json(c, 200);
-}
-
-static void put_force_leave(struct call *c)
-{
-	if (str_empty(call_query(c, "node")))
-		call_error(c, 400, "missing node to force leave");
-	else
-		call_none(c, 200);
-}
-
-static void get_leader(struct call *c)
-{
-	const char *leader = server_address(call_daemon(c));
-
-	if (!leader) {
-		call_error(c, 500, "No cluster leader");
-		return;
-	}
-	json_put_str(call_out(c), leader);
-	call_json(c, 200);
-}
-
-static void put_one_item(struct call *c, const char *item)
-{
-	struct jwriter w = jw_new(call_out(c), call_indent(c));
-
-	jw_begin(&w, '[');
-	if (item) {
-		jw_item(&w);
-		json_put_str(w.b, item);
-	}
-	jw_end(&w, ']');
-	call_json(c, 200);
-}
-
-static void get_peers(struct call *c)
-{
-	put_one_item(c, server_address(call_daemon(c)));
-}
-
-static void get_regions(struct call *c)
-{
-	put_one_item(c, call_daemon(c)->config->region);
-}
-
 const struct route routes_agent[] = {
     {ROUTE_GET, "/v1/agent/self", get_self, NULL, NULL, "configuration, member and statistics of this agent"},
-    {ROUTE_GET, "/v1/agent/members", get_members, NULL, NULL, "the servers"},
     {ROUTE_GET, "/v1/agent/health", get_health, NULL, NULL, "200 when the roles asked for (type=) work, else 500"},
     {ROUTE_GET | ROUTE_PUT, "/v1/agent/servers", get_servers, put_servers, NULL, "the servers that the client knows; replace them"},
-    {ROUTE_PUT, "/v1/agent/join", NULL, put_join, NULL, "join servers"},
-    {ROUTE_PUT, "/v1/agent/force-leave", NULL, put_force_leave, NULL, "forget a member"},
     {ROUTE_GET, "/v1/agent/monitor", monitor_get, NULL, NULL, "the log as it is written: log_level=, log_json=, node_id=, server_id=, plain="},
-    {ROUTE_GET, "/v1/status/leader", get_leader, NULL, NULL, "address of the leader"},
-    {ROUTE_GET, "/v1/status/peers", get_peers, NULL, NULL, "addresses of the servers"},
-    {ROUTE_GET, "/v1/regions", get_regions, NULL, NULL, "known regions"},
     {.pattern = NULL},
 };

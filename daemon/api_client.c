@@ -31,6 +31,22 @@ static void pass_to_node(struct call *c, const struct node_entry *n)
 		proxy_to(c, n->spec->http_addr);
 }
 
+/* Passes it on to the server that knows everything, unless that is this one or it comes from there. */
+static bool pass_to_leader(struct call *c)
+{
+	const struct daemon *d = call_daemon(c);
+
+	if (proxy_is_forwarded(c) || (d->server && server_leads(d->server)))
+		return false;
+	if (!d->server)
+		proxy_to_server(c);
+	else if (*server_leader(d->server) && !str_eq(server_leader(d->server), d->config->advertise_http))
+		proxy_to(c, server_leader(d->server));
+	else
+		call_error(c, 500, "No cluster leader");
+	return true;
+}
+
 /* True when this agent's client has the allocation; else the call is answered or passed on. */
 bool client_has_alloc(struct call *c, const char *id, char **dir)
 {
@@ -46,8 +62,8 @@ bool client_has_alloc(struct call *c, const char *id, char **dir)
 		return false;
 	}
 	a = d->server ? state_alloc(core_state(server_core(d->server)), u) : NULL;
-	if (!d->server && !proxy_is_forwarded(c)) {
-		proxy_to_server(c);
+	if (!a && pass_to_leader(c)) {
+		/* it knows more */
 	} else if (!a) {
 		call_error(c, 404, "Unknown allocation \"%s\"", id);
 	} else if (d->client && a->node && uuid_parse(client_node_id(d->client), &u) == 0 && uuid_eq(a->node->id, u)) {
@@ -76,14 +92,10 @@ bool client_is_this_node(struct call *c)
 		call_error(c, 500, "node lookup failed: index error: UUID must be 36 characters");
 		return false;
 	}
-	if (!d->server) {
-		proxy_to_server(c);
-		return false;
-	}
-	n = state_node(core_state(server_core(d->server)), u);
+	n = d->server ? state_node(core_state(server_core(d->server)), u) : NULL;
 	if (n)
 		pass_to_node(c, n);
-	else
+	else if (!pass_to_leader(c))
 		call_error(c, 404, "Unknown node %s", id);
 	return false;
 }

@@ -85,10 +85,12 @@ static void put_heartbeat(struct call *c)
 
 	if (!find_node(c, &id))
 		return;
-	if (core_node_heartbeat(call_core(c), id, call_now(c), &reply, &e) < 0)
+	if (core_node_heartbeat(call_core(c), id, call_now(c), &reply, &e) < 0) {
 		call_fail(c, &e);
-	else
-		say_hello(c, reply.heartbeat_ttl, reply.index);
+		return;
+	}
+	call_set_rest(c, reply.written);
+	say_hello(c, reply.heartbeat_ttl, reply.index);
 }
 
 static void get_work(struct call *c)
@@ -123,7 +125,7 @@ static void put_allocs(struct call *c)
 
 const struct route routes_internal[] = {
     {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/register", NULL, put_register, NULL, "an agent registers its node"},
-    {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/heartbeat", NULL, put_heartbeat, NULL, "a node is alive"},
+    {ROUTE_PUT | ROUTE_SERVER | ROUTE_ALWAYS, "/v1/internal/node/:id/heartbeat", NULL, put_heartbeat, NULL, "a node is alive"},
     {ROUTE_GET | ROUTE_SERVER | ROUTE_BLOCKING, "/v1/internal/node/:id/work", get_work, NULL, NULL, "what a node should run"},
     {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/allocs", NULL, put_allocs, NULL, "what a node observes of its allocations"},
     {.pattern = NULL},

@@ -1,5 +1,5 @@
 /*
- * api_system: what operators do to the whole: collect garbage, choose the algorithm, look at the servers.
+ * api_system: what operators do to the whole: collect garbage, choose the algorithm.
  */
 #include <errno.h>
 
@@ -24,30 +24,6 @@ static void put_gc(struct call *c)
 static void put_reconcile(struct call *c)
 {
 	call_none(c, 200);
-}
-
-static void get_raft(struct call *c)
-{
-	const struct config *cfg = call_daemon(c)->config;
-	struct jwriter w = jw_new(call_out(c), call_indent(c));
-	char id[UUID_STR], name[512];
-
-	snprintf(name, sizeof(name), "%s.%s", cfg->name, cfg->region);
-	jw_begin(&w, '{');
-	jw_int(&w, "Index", 0);
-	jw_list(&w, "Servers");
-	jw_item(&w);
-	jw_begin(&w, '{');
-	jw_str(&w, "Address", cfg->advertise_http);
-	jw_str(&w, "ID", uuid_format(server_id(call_daemon(c)->server), id));
-	jw_bool(&w, "Leader", true);
-	jw_str(&w, "Node", name);
-	jw_str(&w, "RaftProtocol", "");
-	jw_bool(&w, "Voter", true);
-	jw_end(&w, '}');
-	jw_end(&w, ']');
-	jw_end(&w, '}');
-	call_json(c, 200);
 }
 
 static void get_scheduler(struct call *c)
@@ -129,7 +105,6 @@ static void get_metrics(struct call *c)
 const struct route routes_system[] = {
     {ROUTE_PUT_ONLY | ROUTE_SERVER, "/v1/system/gc", NULL, put_gc, NULL, "forget what is dead, whatever its age"},
     {ROUTE_PUT_ONLY | ROUTE_SERVER, "/v1/system/reconcile/summaries", NULL, put_reconcile, NULL, "repair job summaries"},
-    {ROUTE_GET | ROUTE_SERVER, "/v1/operator/raft/configuration", get_raft, NULL, NULL, "the servers that share the journal"},
     {ROUTE_GET | ROUTE_PUT | ROUTE_SERVER, "/v1/operator/scheduler/configuration", get_scheduler, put_scheduler, NULL,
         "algorithm and options of the scheduler; cas= guards a change"},
     {ROUTE_GET, "/v1/metrics", get_metrics, NULL, NULL, "figures of this agent; format=prometheus"},

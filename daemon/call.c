@@ -15,8 +15,10 @@
 
 #define WAIT_DEFAULT (5 * MINUTE)
 #define WAIT_MAX     (10 * MINUTE)
+#define LEADER_WAIT  (5 * SECOND)
 
 static void answer(struct call *c, int status, const char *content_type);
+static void run_route(struct call *c);
 
 struct daemon *call_daemon(const struct call *c)
 {
@@ -190,7 +192,9 @@ static void on_wake(struct waiter *w, bool expired)
 	buf_clear(&c->out);
 	c->n_headers = 0;
 	arena_free(STEAL(c->arena));
-	run(c);
+	/* Another server may lead by now. */
+	c->state = CALL_RUNNING;
+	run_route(c);
 }
 
 bool call_block(struct call *c, struct watch_key key, uint64_t index)
@@ -281,6 +285,65 @@ static call_fn *pick(const struct route *r, const char *method)
 	return NULL;
 }
 
+/* Whether the asker is content with what was true a moment ago. A write answers for itself: its commit is all it needs. */
+static bool is_stale(const struct call *c)
+{
+	return c->method[0] != 'G' || call_query_bool(c, "stale");
+}
+
+static void on_leader(struct waiter *w, bool expired)
+{
+	struct call *c = CONTAINER_OF(w, struct call, waiter);
+
+	assert(c->state == CALL_HELD);
+	c->state = CALL_RUNNING;
+	c->now = clock_now();
+	if (expired)
+		call_error(c, 500, "No cluster leader%s%s", *server_trouble(call_server(c)) ? ": " : "",
+		    server_trouble(call_server(c)));
+	else
+		run_route(c);
+}
+
+/* Somebody will lead soon, as a rule. */
+static void hold_for_leader(struct call *c)
+{
+	int64_t now = clock_monotonic();
+
+	if (!c->leader_until)
+		c->leader_until = now + LEADER_WAIT;
+	c->state = CALL_HELD;
+	watch_add(server_watch(call_server(c)), &c->waiter, watch_leader(), MAX(c->leader_until - now, 0), on_leader);
+	httpd_hold(c);
+}
+
+/* Whether this server answers it. If not, the call is refused, held, or passed on to who does. */
+static bool belongs_here(struct call *c)
+{
+	struct server *s = call_server(c);
+	cleanup_err struct err e = ERR_INIT;
+
+	if (!s) {
+		proxy_to_server(c);
+		return false;
+	}
+	if (c->match.route->bits & ROUTE_LOCAL)
+		return true;
+	if (server_leads(s)) {
+		if (c->method[0] == 'G' || c->match.route->bits & ROUTE_ALWAYS || server_check_write(s, &e) == 0)
+			return true;
+		call_error(c, 503, "%s", err_str(&e));
+		return false;
+	}
+	if (c->method[0] == 'G' && is_stale(c) && server_is_read(s))
+		return true;
+	if (*server_leader(s) && !str_eq(server_leader(s), call_daemon(c)->config->advertise_http) && !proxy_is_forwarded(c))
+		proxy_to(c, server_leader(s));
+	else
+		hold_for_leader(c);
+	return false;
+}
+
 static void run_route(struct call *c)
 {
 	const struct route *r = c->match.route;
@@ -295,10 +358,8 @@ static void run_route(struct call *c)
 		call_error(c, 500, "No path to region");
 		return;
 	}
-	if (r->bits & ROUTE_SERVER && !call_server(c)) {
-		proxy_to_server(c);
+	if (r->bits & ROUTE_SERVER && !belongs_here(c))
 		return;
-	}
 	if (r->bits & ROUTE_BLOCKING && parse_blocking(c) < 0)
 		return;
 	run(c);
@@ -386,12 +447,6 @@ static void on_rest(struct rest *r)
 	httpd_reply(c);
 }
 
-/* Whether the asker is content with what was true a moment ago. A write answers for itself: its commit is all it needs. */
-static bool is_stale(const struct call *c)
-{
-	return c->method[0] != 'G' || call_query_bool(c, "stale");
-}
-
 static void answer(struct call *c, int status, const char *content_type)
 {
 	struct server *s = call_server(c);
@@ -400,7 +455,8 @@ static void answer(struct call *c, int status, const char *content_type)
 	c->status = status;
 	c->content_type = content_type;
 	if (s && c->match.route && c->match.route->bits & ROUTE_SERVER) {
-		call_set_rest(c, core_state(server_core(s))->index);
+		if (!(c->match.route->bits & (ROUTE_ALWAYS | ROUTE_LOCAL)))
+			call_set_rest(c, core_state(server_core(s))->index);
 		if (c->method[0] != 'G')
 			server_kick(s);
 	}

@@ -40,6 +40,7 @@ struct call {
 
 	uint64_t min_index; /* of the query, 0 = does not block */
 	int64_t wait, block_until;
+	int64_t leader_until; /* monotonic: held so long for a leader to appear; 0 = not held yet */
 	bool expired;
 	struct waiter waiter;
 	struct rest rest;

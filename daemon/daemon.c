@@ -20,14 +20,17 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/link_local.h"
+#include "daemon/members.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
 
 #define N_SIGNALS 3
+#define LEAVE_SECONDS 5
 
 struct running {
 	struct daemon d;
 	struct event *signals[N_SIGNALS];
+	struct event *leaving; /* bounds an orderly end; NULL while nobody asked for it */
 	int lock_fd;
 	int exit_code;
 };
@@ -98,6 +101,43 @@ static void reload(struct daemon *d)
 	config_free(next);
 }
 
+/* ---- an orderly end: leadership first, so that another server goes on, then what stands in Consul of this agent ---- */
+
+static void on_left(void *arg)
+{
+	struct running *r = arg;
+
+	event_base_loopbreak(r->d.base);
+}
+
+static void leave_consul(void *arg)
+{
+	struct running *r = arg;
+
+	members_leave(r->d.members, on_left, r);
+}
+
+static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	on_left(arg);
+}
+
+static void leave(struct running *r)
+{
+	const struct timeval most = {LEAVE_SECONDS, 0};
+
+	r->leaving = evtimer_new(r->d.base, on_leave_timer, r);
+	if (!r->leaving)
+		die("out of memory");
+	evtimer_add(r->leaving, &most);
+	if (r->d.server)
+		server_leave(r->d.server, leave_consul, r);
+	else
+		leave_consul(r);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct running *r = arg;
@@ -109,8 +149,12 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	}
 	printf("==> Caught signal: %s\n", number == SIGINT ? "interrupt" : "terminated");
 	fflush(stdout);
+	if (r->leaving) { /* asked twice */
+		event_base_loopbreak(r->d.base);
+		return;
+	}
 	log_info("agent", "requesting shutdown");
-	event_base_loopbreak(r->d.base);
+	leave(r);
 }
 
 static void on_fatal(void *arg)
@@ -165,16 +209,127 @@ static int start_http(struct daemon *d, struct err *e)
 	return 0;
 }
 
+/* The id of this agent: made once for each data folder. */
+static int read_id(struct daemon *d, struct err *e)
+{
+	cleanup_free char *path = path_join(d->config->data_dir, "agent-id");
+	cleanup_buf struct buf text = BUF_INIT;
+	int rc = file_read(path, 256, &text, e);
+
+	if (rc == 0) {
+		text.data[strcspn(text.data, "\n")] = '\0';
+		if (uuid_parse(text.data, &d->id) < 0)
+			return err_set(e, -EINVAL, "%s: \"%s\" is no id; remove the file, and a new one is made", path, text.data);
+	} else if (rc == -ENOENT) {
+		d->id = uuid_random();
+		uuid_format(d->id, d->id_text);
+		rc = file_write_atomic(path, d->id_text, strlen(d->id_text), 0600, true, e);
+	}
+	uuid_format(d->id, d->id_text);
+	return rc;
+}
+
+/* ---- Consul ---- */
+
+static const char *given(const struct config *c, const char *option, const char *value)
+{
+	cleanup_free char *name = xasprintf("consul.%s", option);
+
+	return config_given(c, name) ? value : NULL;
+}
+
+static void on_service(void *arg, const char *id, enum services_event event, const struct err *e)
+{
+	struct running *r = arg;
+
+	if (event == SERVICES_FAILED)
+		log_warn("consul", "service %s: %s; trying again", id, err_str(e));
+	else
+		log_debug("consul", "service %s is %s", id, event == SERVICES_REGISTERED ? "registered" : "removed");
+	members_on_service(r->d.members, id, event);
+}
+
+static void on_consul_trouble(void *arg, const struct err *e)
+{
+	(void)arg;
+	if (e)
+		log_warn("consul", "%s; trying again", err_str(e));
+	else
+		log_info("consul", "Consul answers again");
+}
+
+static int start_consul(struct running *r, struct err *e)
+{
+	static const struct services_ops ops = {.on_event = on_service, .on_trouble = on_consul_trouble};
+	struct daemon *d = &r->d;
+	struct config *c = d->config;
+	/* What is not given comes from the variables that Consul's own tools read. */
+	struct consul_config cc = {
+	    .address = given(c, "address", c->consul.address),
+	    .token = c->consul.token,
+	    .token_file = c->consul.token_file,
+	    .tls = {
+	        .ca_file = c->consul.ca_file,
+	        .cert_file = c->consul.cert_file,
+	        .key_file = c->consul.key_file,
+	        .server_name = c->consul.tls_server_name,
+	        .skip_verify = !c->consul.verify_ssl,
+	    },
+	};
+	const struct services_config sc = {.owner = d->id_text, .agent = c->name, .address = c->advertise_http};
+	int rc;
+
+	if (!c->consul.configured)
+		return 0;
+	if (cc.address && c->consul.ssl && !strstr(cc.address, "://"))
+		cc.address = arena_printf(c->arena, "https://%s", cc.address);
+	consul_config_defaults(&cc, c->arena);
+	rc = consul_new(d->fetcher, &cc, &d->consul, e);
+	if (rc < 0)
+		return err_wrap(e, "consul");
+	d->services = services_new(d->base, d->consul, &sc, &ops, r);
+	return 0;
+}
+
+static void on_missing_check(void *arg)
+{
+	struct running *r = arg;
+
+	if (r->d.services)
+		services_kick(r->d.services);
+}
+
 static int start_server(struct running *r, struct err *e)
 {
+	struct daemon *d = &r->d;
+	cleanup_arena struct arena *a = arena_new();
 	const struct server_config sc = {
-	    .config = r->d.config,
-	    .id = uuid_random(),
+	    .config = d->config,
+	    .consul = d->consul,
+	    .id = d->id,
+	    .check_id = members_session_check(d, a),
+	    .check_ttl = MEMBERS_SESSION_TTL,
 	    .on_fatal = on_fatal,
+	    .on_missing_check = on_missing_check,
 	    .arg = r,
 	};
 
-	return server_start(r->d.base, &sc, &r->d.server, e);
+	return server_start(d->base, &sc, &d->server, e) < 0 ? err_wrap(e, "server") : 0;
+}
+
+/* A server that always leads is reached directly; one that may follow passes on what it is asked over HTTP. */
+static struct server_link *make_link(struct daemon *d)
+{
+	struct config *c = d->config;
+	struct strs servers = {0};
+
+	if (d->server && !server_replica(d->server))
+		return link_local_new(d->server, c->advertise_http);
+	if (d->server)
+		strs_push(c->arena, &servers, c->advertise_http);
+	for (uint32_t i = 0; i < c->client.servers.n; i++)
+		strs_push(c->arena, &servers, c->client.servers.v[i]);
+	return link_http_new(d->fetcher, &servers);
 }
 
 static int start_client(struct daemon *d, struct err *e)
@@ -213,11 +368,7 @@ static int start_client(struct daemon *d, struct err *e)
 	    .cgroup_parent = c->client.cgroup_parent,
 	};
 
-	if (d->server) {
-		d->link = link_local_new(d->server, c->advertise_http);
-	} else {
-		d->link = link_http_new(d->fetcher, &c->client.servers);
-	}
+	d->link = make_link(d);
 	return client_start(d->base, &cc, d->link, &d->client, e);
 }
 
@@ -256,14 +407,17 @@ static int start(struct running *r, struct err *e)
 	int rc = open_data_dir(r, c->data_dir, e);
 
 	if (rc >= 0)
-		rc = start_http(d, e);
-	if (rc >= 0 && c->server.enabled) {
-		rc = start_server(r, e);
-		if (rc < 0)
-			err_wrap(e, "server");
-	}
+		rc = read_id(d, e);
 	if (rc >= 0)
+		rc = start_http(d, e);
+	if (rc >= 0)
+		rc = start_consul(r, e);
+	if (rc >= 0 && c->server.enabled)
+		rc = start_server(r, e);
+	if (rc >= 0) {
+		d->members = members_start(d);
 		print_banner(d);
+	}
 	if (rc >= 0 && c->client.enabled) {
 		rc = start_client(d, e);
 		if (rc < 0)
@@ -281,11 +435,16 @@ static void stop(struct running *r)
 	if (d->link)
 		d->link->ops->close(d->link);
 	httpd_stop(d->httpd);
-	fetcher_free(d->fetcher);
+	members_stop(d->members);
 	server_stop(d->server);
+	services_free(d->services);
+	consul_free(d->consul);
+	fetcher_free(d->fetcher);
 	for (int i = 0; i < N_SIGNALS; i++)
 		if (r->signals[i])
 			event_free(r->signals[i]);
+	if (r->leaving)
+		event_free(r->leaving);
 	if (r->lock_fd >= 0)
 		close(r->lock_fd);
 }
@@ -337,8 +496,6 @@ int daemon_run(struct config *c)
 		r.exit_code = 1;
 	} else {
 		catch_signals(&r);
-		if (c->consul.configured)
-			log_warn("agent", "consul {} is set, but this version does not talk to Consul: nothing is registered there");
 		event_base_dispatch(r.d.base);
 		log_info("agent", "shutting down; tasks go on");
 	}

@@ -66,7 +66,7 @@ struct httpd {
 #define PEER_SLOTS 4096
 
 const struct route *const route_tables[] = {
-    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_internal, NULL,
+    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_servers, routes_internal, NULL,
 };
 
 static void list_init(struct link *head)

@@ -28,6 +28,8 @@ enum route_bits {
 	ROUTE_SERVER = 16,  /* needs the server role (else 501), reads need a leader */
 	ROUTE_CLIENT = 32,  /* concerns one client: passed on to the node that has the allocation */
 	ROUTE_PUT_ONLY = 64,
+	ROUTE_LOCAL = 256,   /* of a server: about itself, whoever leads */
+	ROUTE_ALWAYS = 128,  /* answered also while nothing can be written; waits only for what it wrote itself (call_set_rest) */
 };
 struct route {
 	unsigned bits;
@@ -38,7 +40,7 @@ struct route {
 };
 /* Each daemon/api_*.c exports a table ended by pattern NULL. */
 extern const struct route routes_jobs[], routes_nodes[], routes_allocs[], routes_evals[], routes_agent[],
-    routes_client[], routes_system[], routes_internal[];
+    routes_client[], routes_system[], routes_servers[], routes_internal[];
 extern const struct route *const route_tables[]; /* all of them, ended by NULL */
 
 /* ---- what a handler may ask ---- */

@@ -27,6 +27,9 @@ struct members {
 	uint32_t n;
 	bool known; /* Consul has answered */
 	struct forget *forgets;
+	unsigned leaving; /* entries of ours that are still there */
+	void (*left)(void *arg);
+	void *left_arg;
 };
 
 const char *members_server_service(const struct daemon *d, struct arena *a)
@@ -137,7 +140,7 @@ static void register_client(const struct daemon *d, struct arena *a)
 	services_want(d->services, r);
 }
 
-void members_refresh(struct members *m)
+static void register_self(struct members *m)
 {
 	const struct daemon *d = m->d;
 	cleanup_arena struct arena *a = arena_new();
@@ -147,6 +150,32 @@ void members_refresh(struct members *m)
 		register_server(d, a);
 	if (d->services && d->config->client.enabled && d->config->consul.auto_advertise)
 		register_client(d, a);
+}
+
+/* ---- and taken back ---- */
+
+void members_on_service(struct members *m, const char *id, enum services_event event)
+{
+	cleanup_arena struct arena *a = arena_new();
+
+	if (!m || !m->left || event != SERVICES_REMOVED)
+		return;
+	if (str_eq(id, members_server_service(m->d, a)) || str_eq(id, members_client_service(m->d, a)))
+		if (--m->leaving == 0)
+			STEAL(m->left)(m->left_arg);
+}
+
+void members_leave(struct members *m, void (*done)(void *arg), void *arg)
+{
+	cleanup_arena struct arena *a = arena_new();
+	struct services *s = m->d->services;
+
+	m->left_arg = arg;
+	m->leaving = s ? services_unwant(s, members_server_service(m->d, a)) + services_unwant(s, members_client_service(m->d, a)) : 0;
+	if (m->leaving)
+		m->left = done;
+	else
+		done(arg);
 }
 
 /* ---- who is there ---- */
@@ -257,10 +286,15 @@ static int by_name(const void *a, const void *b)
 
 void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n)
 {
-	struct member *list = arena_alloc(a, (m->n + 1) * sizeof(*list));
-	bool there = !m->d->server;
+	struct member *list;
+	bool there;
 
 	*n = 0;
+	*out = NULL;
+	if (!m)
+		return;
+	there = !m->d->server;
+	list = arena_alloc(a, (m->n + 1) * sizeof(*list));
 	for (uint32_t i = 0; i < m->n; i++) {
 		list[(*n)++] = m->list[i].self ? self(m->d) : m->list[i];
 		there |= m->list[i].self;
@@ -333,7 +367,7 @@ struct members *members_start(struct daemon *d)
 	struct members *m = xcalloc(1, sizeof(*m));
 
 	m->d = d;
-	members_refresh(m);
+	register_self(m);
 	if (d->consul && d->config->server.enabled)
 		m->watch = consul_watch(d->consul, &(struct consul_watch_config){
 		                                       .op = &consul_health_service,

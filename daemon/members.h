@@ -28,9 +28,11 @@ const char *members_session_check(const struct daemon *d, struct arena *a);
 /* Registers this agent in Consul and watches for servers, as configured; without Consul it knows itself alone. */
 struct members *members_start(struct daemon *d);
 void members_stop(struct members *m);
-/* Everything that the registration depends on may have changed. */
-void members_refresh(struct members *m);
-/* Sorted by name; in the arena, as everything in it. */
+/* What became of a wanted service; NULL is fine. */
+void members_on_service(struct members *m, const char *id, enum services_event event);
+/* Takes this agent's own entries out of Consul, those of its tasks stay; done is called when they are gone, or at once. */
+void members_leave(struct members *m, void (*done)(void *arg), void *arg);
+/* Sorted by name; in the arena, but for strings that live until the next turn of the loop. m NULL: none. */
 void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n);
 /* Removes a member that has failed from Consul. -ENOENT: there is none; -EBUSY: it is alive. done is called from the loop. */
 int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,

@@ -11,6 +11,8 @@
 #include "discovery/fetch.h"
 
 #define FORWARDED "X-Drover-Forwarded"
+/* To a server, from there to the leader, from there to the client that has it. */
+#define MAX_HOPS 3
 
 struct proxy {
 	struct call *call; /* NULL once it is gone */
@@ -87,9 +89,17 @@ static void on_done(void *arg, struct fetch_answer *a)
 	call_stream_end(c);
 }
 
+/* How often the request was passed on before it came here. */
+static int hops(const struct call *c)
+{
+	const char *n = call_header(c, FORWARDED);
+
+	return n ? MAX(1, atoi(n)) : 0;
+}
+
 bool proxy_is_forwarded(const struct call *c)
 {
-	return call_header(c, FORWARDED) != NULL;
+	return hops(c) >= MAX_HOPS;
 }
 
 void proxy_to(struct call *c, const char *host_port)
@@ -109,7 +119,7 @@ void proxy_to(struct call *c, const char *host_port)
 		if (v)
 			headers[n++] = arena_printf(call_arena(c), "%s: %s", passed_on[i], v);
 	}
-	headers[n++] = FORWARDED ": 1";
+	headers[n++] = arena_printf(call_arena(c), FORWARDED ": %d", hops(c) + 1);
 	headers[n] = NULL;
 	r.url = arena_printf(call_arena(c), "http://%s%s", host_port, call_target(c));
 	r.body = call_body(c, &len);

@@ -1,7 +1,7 @@
 /*
  * proxy: passes a request on to another agent and its answer back, as it comes: to the node that has an allocation,
- * or from an agent without the server role to a server. A request is passed on once; the second agent answers or
- * refuses.
+ * from an agent without the server role to a server, or from a server that does not lead to the one that does. A request is
+ * passed on three times at most: to a server, to the leader, to the node.
  */
 #ifndef DAEMON_PROXY_H
 #define DAEMON_PROXY_H
@@ -11,6 +11,6 @@
 void proxy_to(struct call *c, const char *host_port);
 /* To the server that answered this agent last; 501 when it knows none. */
 void proxy_to_server(struct call *c);
-bool proxy_is_forwarded(const struct call *c);
+bool proxy_is_forwarded(const struct call *c); /* as often as may be */
 
 #endif

@@ -112,6 +112,7 @@ int core_job_plan(struct core *core, struct arena *a, const struct job *job, boo
 struct core_node_reply {
 	int64_t heartbeat_ttl;
 	uint64_t index;
+	uint64_t written; /* the entry that this made, to be waited for; 0 = none */
 };
 /* Registers or re-registers; checks the secret when the id is known (-EPERM on another). */
 int core_node_register(struct core *core, const struct node *node, int64_t now, struct core_node_reply *out,

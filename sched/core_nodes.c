@@ -153,6 +153,7 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	if (r)
 		return r;
 	answer(c, state_node(c->state, id), now, index, out);
+	out->written = index;
 	return 0;
 }
 
@@ -168,7 +169,7 @@ int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core
 	int r = find_node(c, id, &n, e);
 	if (r)
 		return r;
-	uint64_t index = c->state->index;
+	uint64_t index = c->state->index, written = 0;
 	if (n->status != NODE_READY) {
 		cleanup_arena struct arena *a = arena_new();
 		core_begin(c, now);
@@ -177,8 +178,10 @@ int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core
 		r = core_append(c, &index, e);
 		if (r)
 			return r;
+		written = index;
 	}
 	answer(c, n, now, index, out);
+	out->written = written;
 	return 0;
 }
 
