@@ -35,6 +35,7 @@ struct replica {
 	struct leader_session *session;
 	struct kvlog_reader *reader; /* NULL while leading */
 	struct kvlog_claim *claim;
+	struct consul_call *ending;  /* of the session of an earlier life */
 	struct event *again;         /* claim once more; also ends the reader, outside of its callbacks */
 	struct core *core;           /* the owner's, followed; NULL before the first */
 	struct core *next;           /* being read, ours; takes core's place at the end of the log */
@@ -148,6 +149,23 @@ static void lead(struct replica *r)
 	r->ops->on_lead(r->arg, STEAL(r->core), j);
 }
 
+static void on_ended(void *arg, const struct consul_answer *answer)
+{
+	struct replica *r = arg;
+
+	(void)answer; /* when it failed, the lock is seen to be held still, and it is tried again */
+	r->ending = NULL;
+	set_again(r, CLAIM_AGAIN);
+}
+
+/* The lock is held by this server, but not by this process: by one that was killed. The check that its session hangs on is
+ * ours again and passes, so the session would never end by itself. */
+static void end_earlier_session(struct replica *r)
+{
+	if (!r->ending)
+		r->ending = consul_call(r->consul, &consul_session_destroy, &(struct consul_args){.name = r->lock.session}, on_ended, r);
+}
+
 static void on_claimed(void *arg, const struct err *e)
 {
 	struct replica *r = arg;
@@ -175,8 +193,11 @@ static void consider(struct replica *r)
 		lead(r);
 		return;
 	}
-	if (*r->lock.session)
+	if (*r->lock.session) {
+		if (str_eq(r->lock.head.id, r->config.me.id))
+			end_earlier_session(r);
 		return;
+	}
 	move(r, REPLICA_CLAIMING);
 	r->claim = kvlog_claim(r->consul, r->config.prefix, &r->lock, &r->config.me, session, on_claimed, r);
 }
@@ -366,6 +387,7 @@ void replica_free(struct replica *r)
 	if (!r)
 		return;
 	kvlog_claim_cancel(r->claim);
+	consul_cancel(r->ending);
 	kvlog_reader_free(r->reader);
 	leader_session_free(r->session);
 	event_free(r->again);

@@ -71,7 +71,7 @@ class Agent:
     """One `drover agent` process with its own folder and port."""
 
     def __init__(self, cluster, name, server=True, client=True, config="", servers=(), env=None, datacenter="dc1",
-                 user=None):
+                 user=None, journal="file"):
         self.cluster, self.name = cluster, name
         self.dir = os.path.join(cluster.dir, name)
         os.makedirs(self.dir, exist_ok=True)
@@ -85,7 +85,7 @@ class Agent:
         lines = ['name = "%s"' % name, 'datacenter = "%s"' % datacenter, 'data_dir = "%s"' % self.data,
                  'bind_addr = "127.0.0.1"', 'log_level = "DEBUG"', 'ports { http = %d }' % self.port]
         if server:
-            lines.append('server { enabled = true  journal = "file"  %s }' % cluster.server_options)
+            lines.append('server { enabled = true  journal = "%s"  %s }' % (journal, cluster.server_options))
         if client:
             lines.append('client { enabled = true  %s %s }' % (
                 "servers = {%s}" % ", ".join('"%s"' % s for s in servers) if servers else "", cluster.client_options))

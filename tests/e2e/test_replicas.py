@@ -1,0 +1,145 @@
+"""Several servers that are one, by the journal in Consul."""
+import json
+import threading
+import time
+
+from harness import Failed, check, eventually, process_alive, shell_job
+
+
+def servers(cluster, n=3, consul=None, client=False, expect=1):
+    """n started servers on one Consul; returns (consul, servers)."""
+    consul = consul or cluster.consul()
+    cluster.server_options = "bootstrap_expect = %d" % expect
+    agents = [cluster.agent("s%d" % i, client=client, journal="consul",
+                            config='consul { address = "%s" }' % consul.agents[0].address) for i in range(n)]
+    for a in agents:
+        a.start(wait=False)
+    for a in agents:
+        eventually("%s knows a leader" % a.name, lambda: leader_of(a))
+    return consul, agents
+
+
+def leader_of(agent):
+    try:
+        r = agent.get("/v1/status/leader", timeout=5)
+    except OSError:
+        return None
+    return r.json() if r.status == 200 else None
+
+
+def leader(agents):
+    """The one that says of itself that it leads."""
+    def find():
+        for a in agents:
+            if a.process.poll() is None:
+                try:
+                    if a.get("/v1/internal/server", timeout=2).json()["State"] == "leading":
+                        return a
+                except (OSError, ValueError):
+                    pass
+        return None
+    return eventually("somebody leads", find)
+
+
+def write(agent, job_id, timeout=60):
+    return agent.put("/v1/jobs", {"Job": shell_job(job_id, "true", count=0)}, timeout=timeout)
+
+
+def test_one_of_three_leads_and_all_answer(cluster):
+    _, agents = servers(cluster)
+    boss = leader(agents)
+    for i, a in enumerate(agents):
+        r = write(a, "job-%d" % i)
+        check(r.status == 200, "%s: %d %s" % (a.name, r.status, r.text))
+    for a in agents:
+        check(len(a.get("/v1/jobs").json()) == 3, "%s does not see all jobs" % a.name)
+        stale = eventually("%s has followed" % a.name, lambda: len(a.get("/v1/jobs?stale").json()) == 3 and a.get("/v1/jobs?stale"))
+        check(stale.headers["X-Nomad-KnownLeader"] == "true", str(stale.headers))
+    out, _ = boss.cli("server", "members")
+    check(out.count("alive") == 3 and out.count("true") == 1, out)
+    out, _ = agents[0].cli("operator", "raft", "list-peers")
+    check(out.count("leader") == 1 and out.count("follower") == 2, out)
+
+
+def test_a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(cluster):
+    _, agents = servers(cluster)
+    boss = leader(agents)
+    others = [a for a in agents if a is not boss]
+    acknowledged, stop = [], threading.Event()
+
+    def load(k):
+        n = 0
+        while not stop.is_set():
+            job = "load-%d-%d" % (k, n)
+            n += 1
+            try:
+                if write(others[k % 2], job, timeout=20).status == 200:
+                    acknowledged.append(job)
+            except OSError:
+                pass
+    threads = [threading.Thread(target=load, args=(k,)) for k in range(16)]
+    for t in threads:
+        t.start()
+    time.sleep(1.5)
+    boss.kill()
+    killed = time.monotonic()
+    before = len(acknowledged)
+
+    def accepted():
+        try:
+            return write(others[0], "after", timeout=10).status == 200
+        except OSError:
+            return False
+    eventually("a standby accepts a write", accepted)
+    took = time.monotonic() - killed
+    time.sleep(0.5)
+    stop.set()
+    for t in threads:
+        t.join()
+    check(before > 0, "nothing was written before the kill")
+    jobs = [j["ID"] for j in others[1].get("/v1/jobs").json()]
+    missing = [j for j in acknowledged if j not in set(jobs)]
+    check(not missing, "acknowledged and lost: %s" % missing[:5])
+    check(len(jobs) == len(set(jobs)), "a job is there twice")
+    print("       first write %.2f s after the kill; %d writes acknowledged" % (took, len(acknowledged)))
+
+
+def test_an_orderly_stop_hands_leadership_over_at_once(cluster):
+    _, agents = servers(cluster)
+    boss = leader(agents)
+    others = [a for a in agents if a is not boss]
+    check(write(boss, "before").status == 200, "not written")
+    started = time.monotonic()
+    boss.kill(15)
+    new = leader(others)
+    check(write(new, "after").status == 200, "not written")
+    check({j["ID"] for j in new.get("/v1/jobs").json()} == {"before", "after"}, "jobs differ")
+    print("       %.2f s from SIGTERM to the next write" % (time.monotonic() - started))
+
+
+def test_a_server_that_starts_anew_reads_everything(cluster):
+    _, agents = servers(cluster, n=1)
+    for i in range(20):
+        check(write(agents[0], "job-%d" % i).status == 200, "not written")
+    agents[0].kill()
+    agents[0].start(wait=False)
+    eventually("it leads again", lambda: leader_of(agents[0]))
+    check(len(agents[0].get("/v1/jobs").json()) == 20, "jobs are missing")
+
+
+def test_tasks_run_on_through_a_change_of_leader(cluster):
+    consul, agents = servers(cluster, n=3)
+    client = cluster.agent("c1", server=False, servers=[a.address for a in agents])
+    client.start(wait=False)
+    eventually("the node is ready", lambda: [n for n in agents[0].get("/v1/nodes").json() if n["Status"] == "ready"])
+    r = agents[0].put("/v1/jobs", {"Job": shell_job("long", "echo $$ >local/pid; exec sleep 1000", kind="service", count=3)})
+    check(r.status == 200, r.text)
+    agents[1].wait_status("long", "running", count=3)
+    before = {a["ID"]: a["TaskStates"]["main"]["StartedAt"] for a in agents[1].allocs("long")}
+    boss = leader(agents)
+    boss.kill()
+    new = leader([a for a in agents if a is not boss])
+    time.sleep(5)
+    after = {a["ID"]: a["TaskStates"]["main"]["StartedAt"] for a in new.allocs("long")}
+    check(before == after, "tasks were touched: %s %s" % (before, after))
+    check([n["Status"] for n in new.get("/v1/nodes").json()] == ["ready"], "the node is not ready")
