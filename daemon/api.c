@@ -391,10 +391,26 @@ static void put_alloc(struct call *c, struct buf *b, const void *alloc, int inde
 	codec_to_json(b, &type_allocation, view_alloc(a, alloc), CODEC_API, indent, depth);
 }
 
+/* What an evaluation waits with: until it was tried itself, that is kept with the one that it came from. */
+static const struct objmap *unplaced(const struct eval_entry *e)
+{
+	struct uuid id;
+
+	if (e->spec->failed_tg_allocs.n || (e->status != EVAL_BLOCKED && e->status != EVAL_CANCELED) ||
+	    str_empty(e->spec->previous_eval) || uuid_parse(e->spec->previous_eval, &id) < 0)
+		return &e->spec->failed_tg_allocs;
+	for (LINK_EACH(&e->job->evals, struct eval_entry, by_job, before))
+		if (uuid_eq(before->id, id))
+			return &before->spec->failed_tg_allocs;
+	return &e->spec->failed_tg_allocs;
+}
+
 static const void *view_eval(struct arena *a, const void *eval_entry)
 {
 	const struct eval_entry *e = eval_entry;
 	struct eval *v = arena_copy(a, e->spec, sizeof(*v));
+
+	v->failed_tg_allocs = *unplaced(e);
 
 	MODEL_SET(eval, v, create_index, (int64_t)e->create_index);
 	MODEL_SET(eval, v, modify_index, (int64_t)e->modify_index);
