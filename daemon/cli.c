@@ -197,12 +197,22 @@ static int judge(struct cli *c, const struct ask *q, const struct fetch_answer *
 	return 0;
 }
 
+/* Of the process: a command asks one thing after the other, on one connection. */
+static void perform(const struct fetch_request *r, struct fetch_answer *answer)
+{
+	static struct fetch_channel *channel;
+
+	if (!channel)
+		channel = fetch_channel_new();
+	fetch_channel_do(channel, r, answer);
+}
+
 static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, struct err *e)
 {
 	const char *headers[3];
 	struct fetch_request r = request(c, q, headers);
 
-	fetch_now(&r, answer);
+	perform(&r, answer);
 	return judge(c, q, answer, e);
 }
 
@@ -374,7 +384,7 @@ int cli_raw(struct cli *c, struct cli_raw *raw, struct err *e)
 	while (headers[n])
 		n++;
 	memcpy(headers + n, raw->headers->v, raw->headers->n * sizeof(*headers));
-	fetch_now(&r, &answer);
+	perform(&r, &answer);
 	if (answer.err.code) {
 		rc = transport_error(c, &q, &answer, e);
 	} else {
