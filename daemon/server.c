@@ -492,7 +492,7 @@ static void finish_commits(struct server *s)
 	cleanup_err struct err e = ERR_INIT;
 	int rc;
 
-	if (s->journal && core_is_shared(s->core)) {
+	if (s->core && s->journal && core_is_shared(s->core)) {
 		/* Consul may not answer for long; what is not there by now is not. */
 		s->journal->ops->interrupt(s->journal);
 		server_end_leading(s);
