@@ -15,6 +15,12 @@ variable "slices" {
   default     = 10
 }
 
+variable "memory" {
+  description = "What one build agent may use, in MB."
+  type        = number
+  default     = 64
+}
+
 job "example-build" {
   datacenters = ["dc1"]
   type        = "batch"
@@ -51,7 +57,7 @@ job "example-build" {
 
       resources {
         cpu    = 100 # MHz
-        memory = 64  # MB
+        memory = var.memory
       }
 
       logs {

@@ -107,3 +107,13 @@ def test_an_interrupted_demo_leaves_nothing_behind(cluster):
         eventually("the tasks of the demo run", lambda: any("sleep 1000" in p for p in demo.processes()))
         os.killpg(demo.process.pid, how) if how == signal.SIGINT else demo.process.send_signal(how)
         demo.ended(code)
+
+
+def test_a_demo_whose_agent_was_killed_fails_and_leaves_nothing_behind(cluster):
+    demo = Demo(cluster)
+    demo.edit("etc/example/build-agent", "\nnumber=0\n", "\nstep wait sleep 1000\nnumber=0\n")
+    demo.start()
+    agents = eventually("the tasks of the demo run", lambda: [p for p in demo.processes() if " agent -config" in p] if
+                        any("sleep 1000" in p for p in demo.processes()) else None)
+    os.kill(int(agents[0].split()[0]), signal.SIGKILL)
+    demo.ended(1)
