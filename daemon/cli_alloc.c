@@ -1,6 +1,8 @@
 /* cli_alloc: finding an allocation and its task. */
 #include "daemon/cli_alloc.h"
 
+#include "daemon/cli_find.h"
+
 static int read_alloc(struct cli *c, const char *id, struct allocation **out)
 {
 	struct allocation *a = MODEL_NEW(c->arena, allocation);
@@ -39,6 +41,9 @@ int cli_alloc_of_job(struct cli *c, const char *job, const char *group, struct a
 	cleanup_err struct err e = ERR_INIT;
 	struct objs stubs;
 
+	/* With all namespaces the job is looked for in each. */
+	if (str_eq(c->ns, "*") && !cli_find_job(c, "Error fetching allocations", job))
+		return 1;
 	if (cli_get_list(c, &type_alloc_stub, &stubs, &e, "/v1/job/%s/allocations", cli_escape(c, job)) < 0)
 		return cli_fail("Error fetching allocations", &e);
 	OBJS_EACH(&stubs, const struct alloc_stub, s) {
