@@ -181,7 +181,10 @@ static void put_force_leave(struct call *c)
 	f = xcalloc(1, sizeof(*f));
 	if (members_forget(call_daemon(c)->members, name, on_forgotten, f, &e) < 0) {
 		free(f);
-		call_error(c, e.code == -ENOENT ? 404 : 500, "%s", err_str(&e));
+		if (e.code == -ENOENT) /* forgotten already, which is what is wanted */
+			call_none(c, 200);
+		else
+			call_error(c, 500, "%s", err_str(&e));
 		return;
 	}
 	f->call = c;

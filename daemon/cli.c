@@ -383,7 +383,8 @@ int cli_raw(struct cli *c, struct cli_raw *raw, struct err *e)
 
 	while (headers[n])
 		n++;
-	memcpy(headers + n, raw->headers->v, raw->headers->n * sizeof(*headers));
+	for (uint32_t i = 0; i < raw->headers->n; i++)
+		headers[n + i] = raw->headers->v[i];
 	perform(&r, &answer);
 	if (answer.err.code) {
 		rc = transport_error(c, &q, &answer, e);
