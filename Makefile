@@ -118,11 +118,11 @@ deps: ## install the packages that building needs
 format: ## bring the sources into form
 	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard tests/*/*.c tests/*/*.h)
 
-docs: $(BUILD)/drover ## bring docs/ up to date with the tables of commands, options and routes
+docs: $(BUILD)/drover ## bring docs/ and etc/drover.conf up to date with the tables of commands, options and routes
 	@mkdir -p docs
 	@for page in $$($(BUILD)/drover docs | grep '\.md$$'); do $(BUILD)/drover docs $$page >docs/$$page || exit 1; done
+	@$(BUILD)/drover docs drover.conf >etc/drover.conf
 
-# The pages and the examples name the folders that they are installed into.
 install: all ## install below DESTDIR and PREFIX
 	@BUILD="$(BUILD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install install
 

@@ -180,6 +180,114 @@ static void md_http_api(FILE *out)
 	each_route(md_route, out);
 }
 
+/* ---- the sample configuration ---- */
+
+/* What is said above a block. A block that means something by being there is commented out. */
+static const struct sample_block {
+	const char *section, *head, *note;
+	bool off;
+} sample_blocks[] = {
+    {"consul", "consul", "Registration and discovery through Consul. Without this block nothing is said to Consul.", true},
+    {"plugin", "plugin \"raw_exec\"",
+	"Drivers are switched on one by one; raw_exec runs tasks without isolation, as the user of the agent.", false},
+};
+
+static const struct sample_block *sample_block(const char *section)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sample_blocks); i++)
+		if (str_starts(section, sample_blocks[i].section))
+			return &sample_blocks[i];
+	return NULL;
+}
+
+static void sample_indent(FILE *out, const struct sample_block *b, int depth)
+{
+	if (b && b->off)
+		fputc('#', out);
+	while (depth--)
+		fputc('\t', out);
+}
+
+/* Number of first parts that two dotted names share, "" having none; *n parts there are in b. */
+static int shared_parts(const char *a, const char *b, int *n)
+{
+	int shared = 0;
+	bool same = true;
+
+	for (*n = 0; *b; ++*n) {
+		size_t la = strcspn(a, "."), lb = strcspn(b, ".");
+
+		same = same && la == lb && strncmp(a, b, la) == 0;
+		shared += same;
+		a += la + (a[la] == '.');
+		b += lb + (b[lb] == '.');
+	}
+	return shared;
+}
+
+/* Closes the blocks of one section and opens those of another, as far as they differ. */
+static void sample_move(FILE *out, const char *from, const char *to)
+{
+	int n_from, n_to, shared = shared_parts(to, from, &n_from);
+
+	for (int depth = n_from; depth-- > shared;) {
+		sample_indent(out, sample_block(from), depth);
+		fputs("}\n", out);
+	}
+	shared_parts(from, to, &n_to);
+	for (int depth = 0; depth < n_to; depth++) {
+		size_t n = strcspn(to, ".");
+
+		if (depth >= shared) {
+			const struct sample_block *b = sample_block(to);
+			bool first = b && depth == 0;
+
+			fputs(depth == shared ? "\n" : "", out);
+			if (first)
+				fprintf(out, "# %s\n", b->note);
+			sample_indent(out, b, depth);
+			fprintf(out, "%.*s {\n", first ? (int)strlen(b->head) : (int)n, first ? b->head : to);
+		}
+		to += n + (to[n] == '.');
+	}
+}
+
+static void sample_option(FILE *out, const struct option *o)
+{
+	const struct sample_block *b = sample_block(o->section);
+	const char *value = o->unset ? o->unset : o->example ? o->example : "";
+	bool bare = o->type == OPT_BOOL || o->type == OPT_INT || o->type == OPT_INT32 || o->type == OPT_DBL;
+	int depth = *o->section != 0;
+
+	for (const char *p = o->section; (p = strchr(p, '.')); p++)
+		depth++;
+	sample_indent(out, b, depth);
+	fprintf(out, "# %s\n", o->help);
+	sample_indent(out, b, depth);
+	if (str_eq(o->name, "*"))
+		fprintf(out, "#%s\n", value);
+	else if (o->type == OPT_LIST)
+		fprintf(out, "#%s = {\"%s\"}\n", o->name, value);
+	else
+		fprintf(out, bare || o->type == OPT_MAP ? "#%s = %s\n" : "#%s = \"%s\"\n", o->name, value);
+}
+
+static void sample_configuration(FILE *out)
+{
+	const char *section = "";
+
+	fputs("# drover agent configuration: every option with its default, commented out. Read by `drover agent -config FILE|DIR`;\n"
+	      "# in a folder all *.conf files are read in lexical order, later ones win, and command-line flags win over files.\n"
+	      "# ${NAME} in double quotes is taken from the environment. Lists are written {\"a\", \"b\"}.\n"
+	      "# Made from the option table by `make docs`.\n\n", out);
+	for (size_t i = 0; i < config_n_options; i++) {
+		sample_move(out, section, config_options[i].section);
+		section = config_options[i].section;
+		sample_option(out, &config_options[i]);
+	}
+	sample_move(out, section, "");
+}
+
 /* ---- man pages ---- */
 
 /* Text for roff: backslashes and leading dots are its own. Lines that are indented are shown as they are. */
@@ -271,6 +379,7 @@ static const struct {
     {"commands.md", md_commands},
     {"configuration.md", md_configuration},
     {"http-api.md", md_http_api},
+    {"drover.conf", sample_configuration},
     {"drover.1", man_commands},
     {"drover.conf.5", man_configuration},
 };

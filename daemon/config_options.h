@@ -14,6 +14,7 @@ struct option {
 	enum option_type type;
 	size_t offset; /* in struct config */
 	const char *unset; /* default as text, NULL = none */
+	const char *example; /* what the sample file shows where there is no default; of maps an entry */
 	double min, max; /* of numbers; durations in seconds; max 0 = no range */
 	const char *help;
 };
