@@ -106,7 +106,7 @@ static void no_such_resource(struct call *c)
 
 const struct route routes_allocs[] = {
     {ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER, "/v1/allocations", list_allocs, NULL, NULL,
-	"list allocations"},
+	"list allocations: prefix=, filter=, per_page=, next_token=, reverse=, task_states=, resources="},
     {ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER, "/v1/allocation/:id", read_alloc, NULL, NULL,
 	"read an allocation"},
     {ROUTE_PUT | ROUTE_SERVER, "/v1/allocation/:id/stop", NULL, stop_alloc, NULL,

@@ -147,10 +147,12 @@ static void deployment_allocations(struct call *c)
 #define READ (ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER)
 
 const struct route routes_evals[] = {
-    {READ, "/v1/evaluations", list_evals, NULL, NULL, "list evaluations"},
+    {READ, "/v1/evaluations", list_evals, NULL, NULL,
+	"list evaluations: prefix=, job=, status=, filter=, per_page=, next_token=, reverse="},
     {READ, "/v1/evaluation/:id", read_eval, NULL, NULL, "read an evaluation"},
     {READ, "/v1/evaluation/:id/allocations", eval_allocations, NULL, NULL, "what it placed"},
-    {READ, "/v1/deployments", list_deployments, NULL, NULL, "list deployments"},
+    {READ, "/v1/deployments", list_deployments, NULL, NULL,
+	"list deployments: prefix=, filter=, per_page=, next_token=, reverse="},
     {READ, "/v1/deployment/:id", read_deployment, NULL, NULL, "read a deployment"},
     {READ, "/v1/deployment/allocations/:id", deployment_allocations, NULL, NULL,
 	"allocations of a deployment"},

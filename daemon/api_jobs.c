@@ -333,7 +333,7 @@ static void validate_job(struct call *c)
 #define WRITE (ROUTE_PUT | ROUTE_SERVER)
 
 const struct route routes_jobs[] = {
-    {READ | ROUTE_PUT, "/v1/jobs", list_jobs, register_job, NULL, "list jobs; register a job"},
+    {READ | ROUTE_PUT, "/v1/jobs", list_jobs, register_job, NULL, "list jobs: prefix=, filter=, per_page=, next_token=, reverse=, meta=; register a job"},
     {WRITE, "/v1/jobs/parse", NULL, parse_job, NULL, "a job file as JSON"},
     {WRITE, "/v1/validate/job", NULL, validate_job, NULL, "check a job without registering it"},
     {READ | ROUTE_PUT | ROUTE_DELETE, "/v1/job/:id*", read_job, register_job, deregister_job,

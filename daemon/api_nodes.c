@@ -230,7 +230,7 @@ static void drain_node(struct call *c)
 #define WRITE (ROUTE_PUT | ROUTE_SERVER)
 
 const struct route routes_nodes[] = {
-    {READ, "/v1/nodes", list_nodes, NULL, NULL, "list nodes"},
+    {READ, "/v1/nodes", list_nodes, NULL, NULL, "list nodes: prefix=, filter=, per_page=, next_token=, reverse=, os=, resources="},
     {READ, "/v1/node/:id", read_node, NULL, NULL, "read a node"},
     {READ, "/v1/node/:id/allocations", node_allocations, NULL, NULL, "its allocations, whole"},
     {WRITE, "/v1/node/:id/eligibility", NULL, set_eligibility, NULL, "let it take new work or not"},
