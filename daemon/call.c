@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/members.h"
 #include "daemon/proxy.h"
 
 #define WAIT_DEFAULT (5 * MINUTE)
@@ -330,6 +331,11 @@ static bool belongs_here(struct call *c)
 	if (c->match.route->bits & ROUTE_LOCAL)
 		return true;
 	if (server_leads(s)) {
+		if (c->method[0] == 'G' && is_stale(c) && server_is_stuck(s) && !proxy_is_passed_on(c) &&
+		    *members_other(call_daemon(c)->members)) {
+			proxy_to(c, members_other(call_daemon(c)->members));
+			return false;
+		}
 		if (c->method[0] == 'G' || c->match.route->bits & ROUTE_ALWAYS || server_check_write(s, &e) == 0)
 			return true;
 		call_error(c, 503, "%s", err_str(&e));
@@ -455,7 +461,10 @@ static void answer(struct call *c, int status, const char *content_type)
 	c->status = status;
 	c->content_type = content_type;
 	if (s && c->match.route && c->match.route->bits & ROUTE_SERVER) {
-		if (!(c->match.route->bits & (ROUTE_ALWAYS | ROUTE_LOCAL)))
+		/* A stale answer shows what its index says; others show all that was known when they were given. */
+		if (c->method[0] == 'G' && is_stale(c) && c->index)
+			call_set_rest(c, c->index);
+		else if (!(c->match.route->bits & (ROUTE_ALWAYS | ROUTE_LOCAL)))
 			call_set_rest(c, core_state(server_core(s))->index);
 		if (c->method[0] != 'G')
 			server_kick(s);

@@ -305,6 +305,14 @@ void members_list(const struct members *m, struct arena *a, struct member **out,
 	*out = list;
 }
 
+const char *members_other(const struct members *m)
+{
+	for (uint32_t i = 0; m && i < m->n; i++)
+		if (!m->list[i].self && str_eq(m->list[i].status, "alive"))
+			return m->list[i].address;
+	return "";
+}
+
 /* ---- forgetting one ---- */
 
 static void unlink_forget(struct forget *f)

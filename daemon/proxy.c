@@ -97,6 +97,11 @@ static int hops(const struct call *c)
 	return n ? MAX(1, atoi(n)) : 0;
 }
 
+bool proxy_is_passed_on(const struct call *c)
+{
+	return hops(c) > 0;
+}
+
 bool proxy_is_forwarded(const struct call *c)
 {
 	return hops(c) >= MAX_HOPS;

@@ -11,6 +11,7 @@
 void proxy_to(struct call *c, const char *host_port);
 /* To the server that answered this agent last; 501 when it knows none. */
 void proxy_to_server(struct call *c);
+bool proxy_is_passed_on(const struct call *c);  /* it comes from another agent */
 bool proxy_is_forwarded(const struct call *c); /* as often as may be */
 
 #endif

@@ -82,6 +82,11 @@ int server_check_write(const struct server *s, struct err *e)
 	    "running work is not touched; try again later", (long long)(stalled / SECOND), consul_error(s, &stats));
 }
 
+bool server_is_stuck(const struct server *s)
+{
+	return stalled_for(s) && core_state(s->core)->index > core_committed(s->core);
+}
+
 /* ---- what rests on a commit ---- */
 
 bool server_must_rest(const struct server *s, uint64_t index, bool stale)

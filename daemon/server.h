@@ -64,6 +64,9 @@ int64_t server_last_contact(const struct server *s); /* age of the state that it
 struct replica *server_replica(const struct server *s); /* NULL with a journal of its own */
 /* 0: a write may be begun. -EAGAIN: the journal has not answered for too long, with the reason. */
 int server_check_write(const struct server *s, struct err *e);
+/* It leads, but its state holds what was never committed and the journal does not answer: not even a stale answer may come
+ * from it. */
+bool server_is_stuck(const struct server *s);
 /* Hands leadership over and takes part no more; done is called when that is known, or cannot be known soon. */
 void server_leave(struct server *s, void (*done)(void *arg), void *arg);
 

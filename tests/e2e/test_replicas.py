@@ -143,3 +143,71 @@ def test_tasks_run_on_through_a_change_of_leader(cluster):
     after = {a["ID"]: a["TaskStates"]["main"]["StartedAt"] for a in new.allocs("long")}
     check(before == after, "tasks were touched: %s %s" % (before, after))
     check([n["Status"] for n in new.get("/v1/nodes").json()] == ["ready"], "the node is not ready")
+
+
+def test_while_consul_is_away_stale_reads_are_answered_and_writes_refused_with_the_reason(cluster):
+    consul, agents = servers(cluster, n=2)
+    client = cluster.agent("c1", server=False, servers=[a.address for a in agents])
+    client.start(wait=False)
+    eventually("the node is ready", lambda: [n for n in agents[0].get("/v1/nodes").json() if n["Status"] == "ready"])
+    agents[0].put("/v1/jobs", {"Job": shell_job("long", "echo $$ >local/pid; exec sleep 1000", kind="service")})
+    agents[0].wait_status("long", "running")
+    pid = agents[0].pid_file("long")
+    consul.agents[0].kill()
+    r = eventually("writes are refused", lambda: (lambda r: r if r.status == 503 else None)(write(agents[0], "x", timeout=30)))
+    check("Consul" in r.text, r.text)
+    r = write(agents[1], "y", timeout=30)
+    check(r.status in (500, 503), "%d %s" % (r.status, r.text))
+    for a in agents:
+        r = a.get("/v1/jobs?stale")
+        check(r.status == 200 and [j["ID"] for j in r.json()] == ["long"], "%d %s" % (r.status, r.text))
+    r = agents[0].get("/v1/jobs", timeout=30)
+    check(r.status in (500, 503) and "Consul" in r.text, "%d %s" % (r.status, r.text))
+    time.sleep(10)
+    check(process_alive(pid), "the task ended")
+    consul.agents[0].start()
+    back = time.monotonic()
+    eventually("writes are accepted again", lambda: write(agents[0], "z", timeout=30).status == 200)
+    check(time.monotonic() - back < 30, "it took %.0f s" % (time.monotonic() - back))
+    check(process_alive(pid) and agents[1].pid_file("long") == pid, "the task was restarted")
+
+
+def pause(seconds):
+    def test(cluster):
+        consul, agents = servers(cluster)
+        client = cluster.agent("c1", server=False, servers=[a.address for a in agents])
+        client.start(wait=False)
+        eventually("the node is ready", lambda: [n for n in agents[0].get("/v1/nodes").json() if n["Status"] == "ready"])
+        agents[0].put("/v1/jobs", {"Job": shell_job("long", "echo $$ >local/pid; exec sleep 1000", kind="service")})
+        agents[0].wait_status("long", "running")
+        pid = agents[0].pid_file("long")
+        boss = leader(agents)
+        others = [a for a in agents if a is not boss]
+        boss.process.send_signal(19)
+        stopped = time.monotonic()
+        new = leader(others)
+        check(write(new, "meanwhile").status == 200, "not written")
+        time.sleep(max(0, seconds - (time.monotonic() - stopped)))
+        # What reaches the old leader now waits in its sockets: it must not be answered from what it believes.
+        answers = []
+        reader = threading.Thread(target=lambda: answers.append(boss.get("/v1/job/meanwhile", timeout=60)))
+        writer = threading.Thread(target=lambda: answers.append(write(boss, "late")))
+        reader.start()
+        writer.start()
+        time.sleep(0.2)
+        boss.process.send_signal(18)
+        reader.join()
+        writer.join()
+        for r in answers:
+            check(r.status != 404, "the old leader answered from the past: %s" % r.text)
+        eventually("the old leader follows", lambda: boss.get("/v1/internal/server").json()["State"] == "following")
+        eventually("all agree", lambda: len({json.dumps(sorted(j["ID"] for j in a.get("/v1/jobs").json())) for a in agents}) == 1)
+        check(process_alive(pid) and new.pid_file("long") == pid, "the task was restarted")
+        check([n["Status"] for n in new.get("/v1/nodes").json()] == ["ready"], "the node is not ready")
+    return test
+
+
+test_a_leader_that_stands_still_for_5_s_writes_nothing_more = pause(5)
+test_a_leader_that_stands_still_for_15_s_writes_nothing_more = pause(15)
+test_a_leader_that_stands_still_for_30_s_writes_nothing_more = pause(30)
+test_a_leader_that_stands_still_for_60_s_writes_nothing_more = pause(60)
