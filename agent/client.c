@@ -15,6 +15,7 @@
 
 #define REPORT_BATCH   256        /* allocations in one report */
 #define GC_INTERVAL    (1 * MINUTE)
+#define END_POLL       (20 * MILLI)
 #define SAVE_RETRY     (1 * SECOND)
 #define SAVE_DELAY     (100 * MILLI) /* of what a successor could also find out by itself: that a task has come up */
 
@@ -29,7 +30,9 @@ struct client {
 	char *state_dir, *records;
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
-	struct event *flush, *gc;
+	struct event *flush, *gc, *end;
+	void (*on_end)(void *);
+	void *on_end_arg;
 	struct usage *usage;
 	double mhz; /* of one core */
 	struct cgroup_host cgroups;
@@ -306,6 +309,8 @@ void client_stop(struct client *c)
 	}
 	if (c->gc)
 		event_free(c->gc);
+	if (c->end)
+		event_free(c->end);
 	client_table_release(&c->table);
 	usage_free(c->usage);
 	arena_free(c->arena);
@@ -313,6 +318,39 @@ void client_stop(struct client *c)
 	free(c->records);
 	free(c->state_dir);
 	free(c);
+}
+
+static void on_end_poll(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval again = { .tv_usec = END_POLL / 1000 };
+	struct client *c = arg;
+	const char *key;
+	void *value;
+
+	(void)fd;
+	(void)what;
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
+		if (!alloc_run_ended(value)) {
+			evtimer_add(c->end, &again);
+			return;
+		}
+	}
+	c->on_end(c->on_end_arg);
+}
+
+void client_end(struct client *c, void (*done)(void *), void *arg)
+{
+	const char *key;
+	void *value;
+
+	pull_stop(c->pull);
+	c->pull = NULL;
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);)
+		alloc_run_stop(value, "the agent ends and keeps nothing");
+	c->on_end = done;
+	c->on_end_arg = arg;
+	c->end = evtimer_new(c->base, on_end_poll, c);
+	event_active(c->end, EV_TIMEOUT, 0);
 }
 
 const char *client_node_id(const struct client *c)
@@ -453,6 +491,7 @@ void client_stats(const struct client *c, struct client_stats *out)
 		for (uint32_t t = 0; t < a->n; t++)
 			s.running += a->tasks[t]->phase >= TASK_RUNNING && a->tasks[t]->phase <= TASK_KILLING;
 	}
-	pull_stats(c->pull, &s);
+	if (c->pull)
+		pull_stats(c->pull, &s);
 	*out = s;
 }

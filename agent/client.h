@@ -38,6 +38,9 @@ int client_start(struct event_base *base, const struct client_config *c, struct 
     struct client **out, struct err *e);
 /* Stops watching; tasks go on. The caller closes the link before, or after without running the loop in between. */
 void client_stop(struct client *c);
+/* For an agent that keeps nothing: hears no server any more and stops every task, politely at first. Calls done when none
+ * lives; who does not want to wait so long just goes on to client_stop(). */
+void client_end(struct client *c, void (*done)(void *), void *arg);
 const char *client_node_id(const struct client *c);
 const struct node *client_node(const struct client *c);
 

@@ -8,7 +8,8 @@
 
 static const struct cmd_flag flags[] = {
     {"config", CMD_LIST, "<path>", "Configuration file, or folder whose *.conf files are read in lexical order. May be given several times."},
-    {"dev", CMD_BOOL, NULL, "Server and client in one process on the loopback, nothing kept: to try things out."},
+    {"dev", CMD_BOOL, NULL, "Server and client in one process on the loopback, to try things out. Without -data-dir nothing is kept: when\n"
+                          "the agent stops, so do its tasks."},
     {"bind", CMD_STR, "<address>", "Address to listen on."},
     {"http-port", CMD_STR, "<port>", "Port of the HTTP API; 0 takes any free one."},
     {"data-dir", CMD_STR, "<path>", "Folder for everything that must survive a restart."},

@@ -26,6 +26,7 @@
 
 #define N_SIGNALS 3
 #define LEAVE_SECONDS 5
+#define TASK_SECONDS  10 /* more, for the tasks of an agent that keeps nothing: twice the usual kill_timeout */
 
 struct running {
 	struct daemon d;
@@ -101,7 +102,8 @@ static void reload(struct daemon *d)
 	config_free(next);
 }
 
-/* ---- an orderly end: leadership first, so that another server goes on, then what stands in Consul of this agent ---- */
+/* ---- an orderly end: tasks that could not be found again, then leadership, so that another server goes on, then what
+ * stands in Consul of this agent ---- */
 
 static void on_left(void *arg)
 {
@@ -124,18 +126,28 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
 	on_left(arg);
 }
 
+static void leave_servers(void *arg)
+{
+	struct running *r = arg;
+
+	if (r->d.server)
+		server_leave(r->d.server, leave_consul, r);
+	else
+		leave_consul(r);
+}
+
 static void leave(struct running *r)
 {
-	const struct timeval most = {LEAVE_SECONDS, 0};
+	const struct timeval most = {LEAVE_SECONDS + (r->d.config->temporary_data ? TASK_SECONDS : 0), 0};
 
 	r->leaving = evtimer_new(r->d.base, on_leave_timer, r);
 	if (!r->leaving)
 		die("out of memory");
 	evtimer_add(r->leaving, &most);
-	if (r->d.server)
-		server_leave(r->d.server, leave_consul, r);
+	if (r->d.config->temporary_data && r->d.client)
+		client_end(r->d.client, leave_servers, r);
 	else
-		leave_consul(r);
+		leave_servers(r);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -497,7 +509,7 @@ int daemon_run(struct config *c)
 	} else {
 		catch_signals(&r);
 		event_base_dispatch(r.d.base);
-		log_info("agent", "shutting down; tasks go on");
+		log_info("agent", c->temporary_data ? "shutting down" : "shutting down; tasks go on");
 	}
 	stop(&r);
 	event_base_free(r.d.base);

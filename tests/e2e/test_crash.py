@@ -205,3 +205,18 @@ def test_a_node_whose_agent_is_gone_is_shown_down_and_its_work_goes_elsewhere(cl
     eventually("the missing one has a reason", lambda: "node" in a.cli("why", "pair")[0])
     b.start()
     eventually("it is active again", lambda: a.cli("node", "status")[0].count("active") == 2)
+
+
+def test_an_agent_that_keeps_nothing_takes_its_tasks_along(cluster):
+    import subprocess
+    a = cluster.agent()
+    a.env["TMPDIR"] = cluster.dir
+    with open(a.log, "ab") as log:
+        a.process = subprocess.Popen([DROVER, "agent", "-dev", "-http-port", str(a.port)], stdout=log, stderr=log, env=a.env)
+    eventually("the agent answers", a.alive)
+    a.register(shell_job("goes", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service", count=2))
+    a.wait_status("goes", "running", count=2)
+    pid = int(eventually("the pid is known", lambda: a.pid_file("goes")))
+    a.kill(signal.SIGTERM)
+    check(not process_alive(pid), "the task lives on without a folder")
+    check("requesting shutdown" in a.tail(), a.tail())
