@@ -8,6 +8,7 @@
 #include "agent/fingerprint.h"
 #include "agent/pull.h"
 #include "agent/signals.h"
+#include "agent/stray.h"
 #include "agent/usage.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -17,6 +18,8 @@
 #define GC_INTERVAL    (1 * MINUTE)
 #define END_POLL       (20 * MILLI)
 #define SAVE_RETRY     (1 * SECOND)
+#define SAVE_BUDGET    (5 * MILLI) /* spent on saving in one turn of the loop */
+#define SILENCE_LOOK   (1 * SECOND)
 #define SAVE_DELAY     (100 * MILLI) /* of what a successor could also find out by itself: that a task has come up */
 
 struct client {
@@ -30,7 +33,8 @@ struct client {
 	char *state_dir, *records;
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
-	struct event *flush, *gc, *end;
+	struct event *flush, *gc, *silence, *end;
+	bool strays_ended;
 	void (*on_end)(void *);
 	void *on_end_arg;
 	struct usage *usage;
@@ -66,7 +70,7 @@ static void unqueue(void *arg, struct alloc_run *a)
 {
 	struct client *c = arg;
 
-	for (size_t i = 0; i < c->queue_n; i++) {
+	for (size_t i = 0; i < c->queue_n && a->queued; i++) {
 		if (c->queue[i] != a)
 			continue;
 		memmove(c->queue + i, c->queue + i + 1, (--c->queue_n - i) * sizeof(struct alloc_run *));
@@ -74,27 +78,34 @@ static void unqueue(void *arg, struct alloc_run *a)
 	}
 }
 
-static void on_flush(evutil_socket_t fd, short what, void *arg)
+/* Saves what is unsaved, as much as fits into the budget; ns until it is to be called again, -1 = all is saved. */
+static int64_t save_some(struct client *c, int64_t budget)
 {
-	struct client *c = arg;
-	bool all = true;
+	int64_t until = clock_monotonic() + budget;
 
-	(void)fd;
-	(void)what;
 	for (size_t i = 0; i < c->queue_n; i++) {
 		struct err e cleanup_err = ERR_INIT;
 
-		if (c->queue[i]->unsaved && alloc_run_save(c->queue[i], &e) < 0) {
-			if (all)
-				log_warn("client", "cannot save the record of an allocation: %s", err_str(&e));
-			all = false;
+		if (!c->queue[i]->unsaved)
+			continue;
+		if (alloc_run_save(c->queue[i], &e) < 0) {
+			log_warn("client", "cannot save the record of an allocation: %s", err_str(&e));
+			return SAVE_RETRY;
 		}
+		if (clock_monotonic() >= until)
+			return 0;
 	}
-	if (!all) {
-		struct timeval later = { .tv_sec = SAVE_RETRY / SECOND };
+	return -1;
+}
 
-		evtimer_add(c->flush, &later);
-	}
+static void on_flush(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+	struct client *c = arg;
+	int64_t again = save_some(c, SAVE_BUDGET);
+	struct timeval tv = { .tv_sec = again / SECOND, .tv_usec = again % SECOND / 1000 };
+
+	if (again >= 0)
+		evtimer_add(c->flush, &tv);
 }
 
 static bool collect(void *arg, struct arena *arena, struct alloc_updates *out)
@@ -153,11 +164,53 @@ static void on_registered(void *arg)
 	}
 }
 
+/* ---- silence: allocations that must not go on without the servers ---- */
+
+static int64_t silence_limit(const struct alloc_run *a)
+{
+	const struct disconnect_strategy *d = a->group->disconnect;
+
+	return d && d->stop_on_client_after > 0 ? d->stop_on_client_after : a->group->stop_after_client_disconnect;
+}
+
+static void look_at_silence(struct client *c)
+{
+	int64_t silent = clock_monotonic() - pull_contact(c->pull);
+	const struct timeval later = { .tv_sec = SILENCE_LOOK / SECOND };
+	bool any = false;
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
+		struct alloc_run *a = value;
+		int64_t limit = silence_limit(a);
+
+		if (limit <= 0 || a->stop_asked)
+			continue;
+		any = true;
+		if (silent >= limit)
+			alloc_run_stop(a, "no server has answered for longer than its stop_after_client_disconnect");
+	}
+	if (any)
+		evtimer_add(c->silence, &later);
+}
+
+static void on_silence(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+	look_at_silence(arg);
+}
+
 static void on_work(void *arg, const struct node_work *work, bool stale, bool whole)
 {
 	struct client *c = arg;
 
 	client_table_apply(&c->table, work, stale, whole);
+	if (!evtimer_pending(c->silence, NULL))
+		look_at_silence(c);
+	if (whole && !c->strays_ended) {
+		c->strays_ended = true;
+		stray_end_all(c->records);
+	}
 }
 
 static const struct pull_ops pull_ops = {
@@ -199,7 +252,21 @@ void client_gc_all(struct client *c)
 	client_table_gc(&c->table, &limits, true);
 }
 
-/* ---- life ---- */
+/* ---- configuration ---- */
+
+bool client_option_lists(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; p && *p; p += strspn(p, ", ")) {
+		size_t len = strcspn(p, ", ");
+
+		if (len == n && !strncmp(p, word, n))
+			return true;
+		p += len;
+	}
+	return false;
+}
 
 static void copy_map(struct arena *a, struct strmap *to, const struct strmap *from)
 {
@@ -223,6 +290,8 @@ static void keep_config(struct client *c, const struct client_config *from)
 	copy_map(c->arena, &k->options, &from->options);
 	c->config = k;
 }
+
+/* ---- life ---- */
 
 static int make_folders(struct client *c, struct err *e)
 {
@@ -288,9 +357,11 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	c->usage = usage_new();
 	c->flush = evtimer_new(base, on_flush, c);
 	c->gc = evtimer_new(base, on_gc, c);
+	c->silence = evtimer_new(base, on_silence, c);
 	client_table_restore(&c->table);
 	on_gc(-1, 0, c);
 	c->pull = pull_start(base, link, c->node, &pull_ops, c);
+	look_at_silence(c);
 	log_info("client", "started client: node_id=%s", c->node->id);
 	*out = c;
 	return 0;
@@ -303,7 +374,7 @@ void client_stop(struct client *c)
 	pull_stop(c->pull);
 	c->pull = NULL;
 	if (c->flush) {
-		on_flush(-1, 0, c);
+		save_some(c, NEVER / 2);
 		event_free(c->flush);
 		c->flush = NULL;
 	}
@@ -311,6 +382,8 @@ void client_stop(struct client *c)
 		event_free(c->gc);
 	if (c->end)
 		event_free(c->end);
+	if (c->silence)
+		event_free(c->silence);
 	client_table_release(&c->table);
 	usage_free(c->usage);
 	arena_free(c->arena);

@@ -31,6 +31,9 @@ struct client_config {
 	int64_t task_files;     /* soft limit of open files for tasks; 0 = the agent's own */
 };
 
+/* Whether an option that is a list names a word: "raw_exec, exec". */
+bool client_option_lists(const char *list, const char *word);
+
 struct client;
 
 /* Copies what it needs of c. */

@@ -8,7 +8,7 @@
 
 #include "agent/driver.h"
 
-enum config_kind { CONFIG_STR, CONFIG_STRS, CONFIG_INT, CONFIG_ANY };
+enum config_kind { CONFIG_STR, CONFIG_STRS, CONFIG_INT, CONFIG_REFUSED };
 
 static const struct config_key {
 	const char *name;
@@ -20,8 +20,8 @@ static const struct config_key {
     {"work_dir", CONFIG_STR, "a string, a folder of the task"},
     {"oom_score_adj", CONFIG_INT, "a whole number from -1000 to 1000"},
     {"denied_envvars", CONFIG_STRS, "a list of names, * stands for anything"},
-    {"cgroup_v1_override", CONFIG_ANY, ""},
-    {"cgroup_v2_override", CONFIG_ANY, ""},
+    {"cgroup_v1_override", CONFIG_REFUSED, "left out: it is not supported by this client"},
+    {"cgroup_v2_override", CONFIG_REFUSED, "left out: it is not supported by this client"},
 };
 
 static void raw_exec_fingerprint(struct driver_info *out, struct arena *a, bool enabled)
@@ -40,8 +40,8 @@ static bool is_kind(const struct value *v, enum config_kind kind)
 		return v->kind == VAL_STR;
 	case CONFIG_INT:
 		return v->kind == VAL_INT;
-	case CONFIG_ANY:
-		return true;
+	case CONFIG_REFUSED:
+		return false;
 	case CONFIG_STRS:
 		if (v->kind != VAL_LIST)
 			return false;
@@ -79,6 +79,10 @@ static int raw_exec_validate(const struct value *config, struct err *e)
 		if (config->items[i]->kind != VAL_NULL && !is_kind(config->items[i], k->kind))
 			return err_set(e, -EINVAL, "driver raw_exec: config key \"%s\" must be %s", k->name, k->expected);
 	}
+	const struct value *oom = value_get(config, "oom_score_adj");
+
+	if (oom && oom->kind == VAL_INT && (oom->i < -1000 || oom->i > 1000))
+		return err_set(e, -EINVAL, "driver raw_exec: oom_score_adj is %lld, allowed is -1000 to 1000", (long long)oom->i);
 	return 0;
 }
 
@@ -104,37 +108,48 @@ static bool is_denied(const struct value *denied, const char *name)
 	return false;
 }
 
-static int raw_exec_prepare(const struct driver_task *t, struct keeper_spec *spec, struct arena *a, struct err *e)
+/* A program that the job brought along comes first: <task>/local, then the task's folder; other names are left to PATH. */
+static const char *find_own(const struct driver_task *t, const char *command, struct arena *a)
 {
-	const struct value *config = t->config, *args, *work, *oom, *denied;
-	struct stat st;
-	int r = raw_exec_validate(config, e);
+	static const char *const places[] = {"/local/", "/"};
 
-	if (r < 0)
-		return r;
-	args = value_get(config, "args");
-	work = value_get(config, "work_dir");
-	oom = value_get(config, "oom_score_adj");
-	denied = value_get(config, "denied_envvars");
-	spec->command = value_get(config, "command")->s;
-	for (uint32_t i = 0; args && args->kind == VAL_LIST && i < args->n; i++)
-		strs_push(a, &spec->args, text_of(args->items[i], a));
-	for (uint32_t i = 0; i < t->env->n; i++)
-		if (!is_denied(denied, t->env->v[i].key))
-			strs_push(a, &spec->env, arena_printf(a, "%s=%s", t->env->v[i].key, t->env->v[i].value));
+	for (size_t i = 0; *command != '/' && i < ARRAY_LEN(places); i++) {
+		const char *full = arena_printf(a, "%s%s%s", t->task_dir, places[i], command);
+		struct stat st;
+
+		if (stat(full, &st) == 0 && S_ISREG(st.st_mode))
+			return full;
+	}
+	return command;
+}
+
+static int set_work_dir(const struct driver_task *t, const struct value *work, struct keeper_spec *spec, struct arena *a,
+    struct err *e)
+{
+	struct stat st;
+
 	spec->work_dir = t->task_dir;
 	if (work && work->kind == VAL_STR && work->n)
 		spec->work_dir = work->s[0] == '/' ? work->s : arena_printf(a, "%s/%s", t->task_dir, work->s);
 	if (stat(spec->work_dir, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(e, -ENOENT, "driver raw_exec: work_dir \"%s\" is not a folder", spec->work_dir);
-	if (oom && oom->kind == VAL_INT) {
-		if (oom->i < -1000 || oom->i > 1000)
-			return err_set(e, -EINVAL, "driver raw_exec: oom_score_adj is %lld, allowed is -1000 to 1000",
-			    (long long)oom->i);
-		spec->oom_score_adj = (int)oom->i;
-	}
-	spec->user = str_empty(t->user) ? NULL : t->user;
 	return 0;
+}
+
+static int raw_exec_prepare(const struct driver_task *t, struct keeper_spec *spec, struct arena *a, struct err *e)
+{
+	const struct value *config = t->config, *args = value_get(config, "args"), *oom = value_get(config, "oom_score_adj"),
+	                   *denied = value_get(config, "denied_envvars");
+
+	spec->command = find_own(t, value_get(config, "command")->s, a);
+	for (uint32_t i = 0; args && args->kind == VAL_LIST && i < args->n; i++)
+		strs_push(a, &spec->args, text_of(args->items[i], a));
+	for (uint32_t i = 0; i < t->env->n; i++)
+		if (!is_denied(denied, t->env->v[i].key))
+			strs_push(a, &spec->env, arena_printf(a, "%s=%s", t->env->v[i].key, t->env->v[i].value));
+	if (oom && oom->kind == VAL_INT)
+		spec->oom_score_adj = (int)oom->i;
+	return set_work_dir(t, value_get(config, "work_dir"), spec, a, e);
 }
 
 const struct driver_ops driver_raw_exec = {

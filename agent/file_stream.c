@@ -24,6 +24,7 @@ struct file_stream {
 	int fd, inotify;
 	int64_t number; /* of the log file that is open; logs only */
 	int64_t offset; /* in the open file */
+	int64_t read;   /* so far */
 	char *name;     /* relative path of the open file */
 	bool paused, ended;
 	bool *freed;
@@ -31,40 +32,48 @@ struct file_stream {
 
 /* ---- numbered log files ---- */
 
-struct numbered {
-	int64_t *v;
+struct log_file {
+	int64_t number, size;
+};
+
+struct log_files {
+	struct log_file *v;
 	uint32_t n, cap;
 };
 
 static int by_number(const void *a, const void *b)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	int64_t x = ((const struct log_file *)a)->number, y = ((const struct log_file *)b)->number;
 
 	return x < y ? -1 : x > y;
 }
 
-/* The numbers of <task>.<type>.<n> in alloc/logs, ascending; the caller frees v. */
-static struct numbered find_logs(const struct file_stream *s)
+/* The files <task>.<type>.<n> of alloc/logs, ascending; the caller frees v. */
+static struct log_files find_logs(const struct file_stream *s)
 {
-	cleanup_free char *folder = path_join(s->dir, "alloc/logs"), *prefix = xasprintf("%s.%s.", s->task, s->type);
-	struct numbered list = {0};
-	DIR *d = opendir(folder);
+	cleanup_free char *prefix = xasprintf("%s.%s.", s->task, s->type);
+	struct log_files list = {0};
+	int fd;
 
-	for (struct dirent *e; d && (e = readdir(d));) {
+	if (files_open_folder(s->dir, "alloc/logs", &fd, NULL) < 0)
+		return list;
+	DIR *d = fdopendir(fd);
+
+	for (struct dirent *e; (e = readdir(d));) {
+		struct stat st;
 		char *rest;
 
 		if (!str_starts(e->d_name, prefix) || !e->d_name[strlen(prefix)])
 			continue;
 		int64_t n = strtoll(e->d_name + strlen(prefix), &rest, 10);
 
-		if (*rest || n < 0)
+		if (*rest || n < 0 || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (list.n == list.cap)
 			list.v = xrealloc(list.v, list.cap = list.cap ? 2 * list.cap : 16, sizeof(*list.v));
-		list.v[list.n++] = n;
+		list.v[list.n++] = (struct log_file){n, st.st_size};
 	}
-	if (d)
-		closedir(d);
+	closedir(d);
 	if (list.n)
 		qsort(list.v, list.n, sizeof(*list.v), by_number);
 	return list;
@@ -73,14 +82,6 @@ static struct numbered find_logs(const struct file_stream *s)
 static char *log_name(const struct file_stream *s, int64_t number)
 {
 	return xasprintf("alloc/logs/%s.%s.%lld", s->task, s->type, (long long)number);
-}
-
-static int64_t log_size(const struct file_stream *s, int64_t number)
-{
-	cleanup_free char *name = log_name(s, number), *path = path_join(s->dir, name);
-	struct stat st;
-
-	return stat(path, &st) == 0 ? st.st_size : 0;
 }
 
 /* ---- opening ---- */
@@ -130,16 +131,16 @@ static void look_back(struct back *b, int fd, int64_t size)
 }
 
 /* The offset at which the last lines of the logs begin. */
-static int64_t logs_lines(struct file_stream *s, const struct numbered *logs, const int64_t *sizes, int64_t total)
+static int64_t logs_lines(struct file_stream *s, const struct log_files *logs, int64_t total)
 {
 	struct back b = {.breaks = s->c.lines};
 
 	for (uint32_t i = logs->n; i-- > 0 && !b.found;) {
-		cleanup_free char *name = log_name(s, logs->v[i]);
+		cleanup_free char *name = log_name(s, logs->v[i].number);
 		cleanup_close int fd = -1;
 
 		if (files_open(s->dir, name, &fd, NULL) == 0)
-			look_back(&b, fd, sizes[i]);
+			look_back(&b, fd, logs->v[i].size);
 	}
 	return total - b.bytes;
 }
@@ -147,23 +148,22 @@ static int64_t logs_lines(struct file_stream *s, const struct numbered *logs, co
 /* Where the wanted offset lies: the files count as one, from the oldest that is still there. */
 static int open_logs(struct file_stream *s, struct err *e)
 {
-	struct numbered logs = find_logs(s);
-	cleanup_free int64_t *sizes = xcalloc(logs.n + 1, sizeof(*sizes));
+	struct log_files logs = find_logs(s);
 	int64_t total = 0, offset = s->c.offset;
 	uint32_t i = 0;
 	int r = 0;
 
 	for (uint32_t k = 0; k < logs.n; k++)
-		total += sizes[k] = log_size(s, logs.v[k]);
+		total += logs.v[k].size;
 	if (s->c.lines)
-		offset = logs_lines(s, &logs, sizes, total);
+		offset = logs_lines(s, &logs, total);
 	else if (s->c.from_end)
 		offset = MAX(total - offset, 0);
-	while (i + 1 < logs.n && offset >= sizes[i])
-		offset -= sizes[i++];
+	while (i + 1 < logs.n && offset >= logs.v[i].size)
+		offset -= logs.v[i++].size;
 	if (logs.n) {
-		s->number = logs.v[i];
-		r = open_file(s, log_name(s, s->number), MIN(offset, sizes[i]), e);
+		s->number = logs.v[i].number;
+		r = open_file(s, log_name(s, s->number), MIN(offset, logs.v[i].size), e);
 	}
 	free(logs.v);
 	return r; /* without a file yet, a following stream waits for the first */
@@ -185,22 +185,21 @@ static int open_single(struct file_stream *s, struct err *e)
 	return 0;
 }
 
-/* Goes on to the next log file; false when there is none. */
+/* Goes on to the next log file that is still there; false when there is none. */
 static bool next_log(struct file_stream *s)
 {
-	if (!s->task)
-		return false;
-	struct numbered logs = find_logs(s);
-	int64_t next = -1;
+	struct log_files logs = s->task ? find_logs(s) : (struct log_files){0};
+	bool found = false;
 
-	for (uint32_t i = 0; i < logs.n && next < 0; i++)
-		if (s->fd < 0 || logs.v[i] > s->number)
-			next = logs.v[i];
+	for (uint32_t i = 0; i < logs.n && !found; i++) {
+		if (s->fd >= 0 && logs.v[i].number <= s->number)
+			continue;
+		found = open_file(s, log_name(s, logs.v[i].number), 0, NULL) == 0;
+		if (found)
+			s->number = logs.v[i].number;
+	}
 	free(logs.v);
-	if (next < 0 || open_file(s, log_name(s, next), 0, NULL) < 0)
-		return false;
-	s->number = next;
-	return true;
+	return found;
 }
 
 /* ---- events ---- */
@@ -239,7 +238,13 @@ static int read_piece(struct file_stream *s)
 
 	if (s->fd < 0)
 		return 0;
-	ssize_t n = pread(s->fd, piece, sizeof(piece), s->offset);
+	size_t want = s->c.limit > 0 ? (size_t)MIN(s->c.limit - s->read, PIECE) : PIECE;
+
+	if (!want) {
+		end(s, FILE_STREAM_END, NULL);
+		return -1;
+	}
+	ssize_t n = pread(s->fd, piece, want, s->offset);
 
 	if (n < 0) {
 		end(s, FILE_STREAM_ERROR, strerror(errno));
@@ -252,6 +257,7 @@ static int read_piece(struct file_stream *s)
 		return emit(s, &(struct file_stream_event){.what = FILE_STREAM_TRUNCATED, .file = s->name}) && !s->paused ? 1 : -1;
 	}
 	s->offset += n;
+	s->read += n;
 	struct file_stream_event ev = {
 	    .what = FILE_STREAM_DATA, .p = piece, .n = (size_t)n, .offset = s->offset, .file = s->name};
 
@@ -289,8 +295,8 @@ static void pump(struct file_stream *s)
 		if (r > 0)
 			continue;
 		/* A newer file exists only after the older one got its last byte: look again, then go on. */
-		struct numbered logs = s->task ? find_logs(s) : (struct numbered){0};
-		bool newer = logs.n && (s->fd < 0 || logs.v[logs.n - 1] > s->number);
+		struct log_files logs = s->task ? find_logs(s) : (struct log_files){0};
+		bool newer = logs.n && (s->fd < 0 || logs.v[logs.n - 1].number > s->number);
 
 		free(logs.v);
 		if (!newer) {

@@ -13,6 +13,8 @@
 
 static const char *const escapes = "Path escapes the alloc directory";
 
+enum { LIST_MAX = 20000 }; /* entries of a folder in one answer */
+
 /* Kernels before 5.6 have no openat2: every component is opened without following links. */
 static int open_by_hand(int root, const char *path, int flags)
 {
@@ -47,7 +49,7 @@ static int open_beneath(int root, const char *path, int flags)
 	return fd;
 }
 
-/* What was opened, whatever links led there: <task>/secrets is for the task alone. */
+/* What was found, whatever links led there: <task>/secrets is for the task alone. */
 static bool is_secret(const char *alloc_dir, int fd)
 {
 	char link[40], real[4096], top[4096];
@@ -65,10 +67,11 @@ static bool is_secret(const char *alloc_dir, int fd)
 	rest += *rest == '/';
 	const char *second = strchr(rest, '/');
 
-	return second && str_starts(second, "/secrets") && (second[8] == '/' || !second[8]);
+	return second && !str_starts(rest, "alloc/") && str_starts(second, "/secrets") && (second[8] == '/' || !second[8]);
 }
 
-static int open_path(const char *alloc_dir, const char *path, int flags, const char *what, int *out, struct err *e)
+/* Finds what is at a path without opening it: opening a pipe or a device does something to it. An O_PATH descriptor. */
+static int find(const char *alloc_dir, const char *path, const char *what, int *out, struct err *e)
 {
 	cleanup_close int root = open(alloc_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -78,15 +81,14 @@ static int open_path(const char *alloc_dir, const char *path, int flags, const c
 		path++;
 	if (str_empty(path))
 		path = ".";
-	cleanup_close int fd = open_beneath(root, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_close int fd = open_beneath(root, path, O_PATH | O_CLOEXEC);
 
 	if (fd < 0) {
 		if (errno == EXDEV || errno == ELOOP)
 			return err_set(e, -EACCES, "%s", escapes);
-		if (errno == ENOTDIR && (flags & O_DIRECTORY))
-			return err_set(e, -ENOTDIR, "readdirent %s/%s: not a directory", alloc_dir, path);
-		if (errno == ENOENT)
-			return err_set(e, -EINVAL, "%s %s/%s: no such file or directory", what, alloc_dir, path);
+		if (errno == ENOENT || errno == ENOTDIR)
+			return err_set(e, -EINVAL, "%s %s/%s: %s", what, alloc_dir, path,
+			    errno == ENOENT ? "no such file or directory" : "not a directory");
 		return err_set(e, -errno, "%s %s/%s: %s", what, alloc_dir, path, strerror(errno));
 	}
 	if (is_secret(alloc_dir, fd))
@@ -96,17 +98,46 @@ static int open_path(const char *alloc_dir, const char *path, int flags, const c
 	return 0;
 }
 
+/* What find() found, open for reading. */
+static int reopen(int found, int flags)
+{
+	char link[40];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", found);
+	return open(link, O_RDONLY | O_CLOEXEC | flags);
+}
+
 int files_open(const char *alloc_dir, const char *path, int *fd, struct err *e)
 {
 	struct stat st;
-	int opened, r = open_path(alloc_dir, path, O_RDONLY, "open", &opened, e);
+	int r, opened;
+	cleanup_close int found = -1;
 
-	if (r < 0)
+	if ((r = find(alloc_dir, path, "stat", &found, e)) < 0)
 		return r;
-	if (fstat(opened, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(opened);
-		return err_set(e, -EINVAL, "%s is not a regular file", path ? path : "/");
-	}
+	if (fstat(found, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_set(e, -EISDIR, "file \"%s\" is a directory", path ? path : "/");
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "file \"%s\" is a device, pipe or socket", path);
+	opened = reopen(found, 0);
+	if (opened < 0)
+		return err_set(e, -errno, "open %s/%s: %s", alloc_dir, path, strerror(errno));
+	*fd = opened;
+	return 0;
+}
+
+int files_open_folder(const char *alloc_dir, const char *path, int *fd, struct err *e)
+{
+	int r, opened;
+	cleanup_close int found = -1;
+
+	if ((r = find(alloc_dir, path, "open", &found, e)) < 0)
+		return r;
+	opened = reopen(found, O_DIRECTORY);
+	if (opened < 0 && errno == ENOTDIR)
+		return err_set(e, -ENOTDIR, "readdirent %s/%s: not a directory", alloc_dir, path);
+	if (opened < 0)
+		return err_set(e, -errno, "open %s/%s: %s", alloc_dir, path, strerror(errno));
 	*fd = opened;
 	return 0;
 }
@@ -124,11 +155,14 @@ static void put_mode(struct buf *b, mode_t m)
 }
 
 /* What the first bytes look like: enough to tell text from data. */
-static const char *content_type(int fd)
+static const char *content_type(int found, const struct stat *st)
 {
 	unsigned char head[512];
-	ssize_t n = pread(fd, head, sizeof(head), 0);
+	cleanup_close int fd = S_ISREG(st->st_mode) ? reopen(found, 0) : -1;
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
 
+	if (n < 0)
+		return "application/octet-stream";
 	for (ssize_t i = 0; i < n; i++)
 		if (head[i] < 0x20 && !strchr("\t\n\f\r\x1b", head[i]))
 			return "application/octet-stream";
@@ -153,18 +187,17 @@ static void put_info(struct buf *b, const char *name, const struct stat *st, con
 int files_stat(const char *alloc_dir, const char *path, struct buf *json, struct err *e)
 {
 	struct stat st;
-	int fd, r = open_path(alloc_dir, path, O_RDONLY, "stat", &fd, e);
+	cleanup_close int found = -1;
+	int r = find(alloc_dir, path, "stat", &found, e);
 
 	if (r < 0)
 		return r;
-	cleanup_close int held = fd;
-
-	if (fstat(held, &st) < 0)
+	if (fstat(found, &st) < 0)
 		return err_set(e, -errno, "stat %s: %s", path, strerror(errno));
 	const char *base = str_empty(path) ? "/" : strrchr(path, '/');
 
 	base = base && base[0] == '/' && base[1] ? base + 1 : str_empty(path) ? "/" : path;
-	put_info(json, base, &st, S_ISREG(st.st_mode) ? content_type(held) : "application/octet-stream");
+	put_info(json, base, &st, content_type(found, &st));
 	return 0;
 }
 
@@ -173,30 +206,41 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The names in a folder, sorted, each and the list owned. */
+static int read_names(DIR *d, char ***names, uint32_t *n)
+{
+	uint32_t cap = 0;
+
+	for (struct dirent *entry; (entry = readdir(d));) {
+		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
+			continue;
+		if (*n == LIST_MAX)
+			return -E2BIG;
+		if (*n == cap)
+			*names = xrealloc(*names, cap = cap ? 2 * cap : 32, sizeof(**names));
+		(*names)[(*n)++] = xstrdup(entry->d_name);
+	}
+	if (*n)
+		qsort(*names, *n, sizeof(**names), by_name);
+	return 0;
+}
+
 int files_list(const char *alloc_dir, const char *path, struct buf *json, struct err *e)
 {
-	int fd, r = open_path(alloc_dir, path, O_RDONLY | O_DIRECTORY, "open", &fd, e);
 	char **names = NULL;
-	uint32_t n = 0, cap = 0;
+	uint32_t n = 0;
+	int fd, r = files_open_folder(alloc_dir, path, &fd, e);
 
 	if (r < 0)
 		return r;
 	DIR *d = fdopendir(fd);
 
-	for (struct dirent *entry; d && (entry = readdir(d));) {
-		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
-			continue;
-		if (n == cap)
-			names = xrealloc(names, cap = cap ? 2 * cap : 32, sizeof(*names));
-		names[n++] = xstrdup(entry->d_name);
-	}
-	if (n)
-		qsort(names, n, sizeof(*names), by_name);
+	r = read_names(d, &names, &n);
 	buf_putc(json, '[');
 	for (uint32_t i = 0, put = 0; i < n; i++) {
 		struct stat st;
 
-		if (fstatat(dirfd(d), names[i], &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (r == 0 && fstatat(dirfd(d), names[i], &st, AT_SYMLINK_NOFOLLOW) == 0) {
 			if (put++)
 				buf_putc(json, ',');
 			put_info(json, names[i], &st, NULL);
@@ -205,7 +249,8 @@ int files_list(const char *alloc_dir, const char *path, struct buf *json, struct
 	}
 	buf_putc(json, ']');
 	free(names);
-	if (d)
-		closedir(d);
+	closedir(d);
+	if (r < 0)
+		return err_set(e, r, "%s holds more than %d entries; list a folder in it", path, LIST_MAX);
 	return 0;
 }

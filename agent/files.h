@@ -14,8 +14,9 @@ struct event_base;
 /* JSON as the API answers it: [AllocFileInfo] and AllocFileInfo. */
 int files_list(const char *alloc_dir, const char *path, struct buf *json, struct err *e);
 int files_stat(const char *alloc_dir, const char *path, struct buf *json, struct err *e);
-/* Opens for reading; the caller closes. */
+/* Opens a regular file (-EISDIR, -EINVAL for others) or a folder for reading; the caller closes. */
 int files_open(const char *alloc_dir, const char *path, int *fd, struct err *e);
+int files_open_folder(const char *alloc_dir, const char *path, int *fd, struct err *e);
 
 /* A stream over one file, or over the rotated files of a task's output in order. Bounded: it reads when the
  * consumer asks, and watches by inotify while it follows. */
@@ -26,6 +27,7 @@ struct file_stream_config {
 	const char *task, *type; /* logs: task and "stdout" or "stderr" */
 	bool follow;
 	int64_t offset;
+	int64_t limit;           /* bytes after which the stream ends; 0 = none */
 	bool from_end;           /* offset counts back from the end */
 	int64_t lines;           /* > 0: begin with the last so many lines, at most 1 MiB back; offset does not count */
 	bool (*live)(void *arg); /* follow: false once the task ended and everything was read -> the stream ends */

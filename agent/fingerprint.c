@@ -71,20 +71,6 @@ char *fingerprint_line(struct arena *a, const char *text, const char *key, char 
 
 /* ---- drivers ---- */
 
-static bool listed(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = list; p && *p; p += strspn(p, ", ")) {
-		size_t len = strcspn(p, ", ");
-
-		if (len == n && !strncmp(p, name, n))
-			return true;
-		p += len;
-	}
-	return false;
-}
-
 static bool truthy(const char *word)
 {
 	return str_eq(word, "true") || str_eq(word, "1");
@@ -95,7 +81,7 @@ static bool driver_enabled(const struct client_config *c, const char *name)
 	const char *allow = strmap_get(&c->options, "driver.allowlist");
 	char option[96];
 
-	if ((!str_empty(allow) && !listed(allow, name)) || listed(strmap_get(&c->options, "driver.denylist"), name))
+	if ((!str_empty(allow) && !client_option_lists(allow, name)) || client_option_lists(strmap_get(&c->options, "driver.denylist"), name))
 		return false;
 	snprintf(option, sizeof(option), "driver.%s.enable", name);
 	return truthy(strmap_get(&c->drivers_enabled, name)) || truthy(strmap_get(&c->options, option));

@@ -318,7 +318,7 @@ static void finish(struct keeper *k)
 	read_end(k, &r);
 	struct keeper_exit x = k->has_exit ? k->exit : (struct keeper_exit){.at = clock_now(), .code = -1, .lost = true};
 
-	if (!k->has_exit && k->error && !k->started) {
+	if (!k->has_exit && k->error) {
 		x.lost = false;
 		x.error = k->error;
 		x.error_code = k->error_code;
@@ -567,6 +567,17 @@ int keeper_kill(struct keeper *k, struct err *e)
 	else
 		r = k->pidfd >= 0 && syscall(SYS_pidfd_send_signal, k->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 	return r < 0 && r != -ESRCH ? err_set(e, r, "cannot kill the task: %s", strerror(-r)) : 0;
+}
+
+bool keeper_is(const char *record, int pid)
+{
+	struct record r;
+
+	if (read_record(record, &r) < 0 || !r.held)
+		return false;
+	int found = process_at(&r, KEEPER_AT_KEEPER, "keeper").pid;
+
+	return !found || found == pid;
 }
 
 void keeper_release(struct keeper *k)

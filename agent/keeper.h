@@ -60,6 +60,8 @@ int keeper_signal(struct keeper *k, int signal, struct err *e); /* to the task's
 /* SIGKILL to the task's session, after which the keeper kills the rest of it; to the keeper where no task has come up. */
 int keeper_kill(struct keeper *k, struct err *e);
 int keeper_pid(struct keeper *k); /* of the task; 0 before it runs and when it is gone */
+/* Whether a record is held by this very keeper. True for a keeper that has not written yet who it is. */
+bool keeper_is(const char *record, int pid);
 /* Forgets it on the agent's side without touching the process. NULL is fine. */
 void keeper_release(struct keeper *k);
 

@@ -31,7 +31,8 @@
 enum {
 	MAX_GROUPS = 64,
 	DRAIN_MS = 1000,   /* for output that somebody else still holds open */
-	KILL_ROUNDS = 500, /* of 10 ms, for what the task left behind */
+	KILL_ROUNDS = 500, /* of 10 ms, for what the task left behind ... */
+	KILL_AT_ONCE = 20, /* ... the first ones without a pause: it may be forking */
 };
 
 struct spec {
@@ -371,9 +372,11 @@ static pid_t spawn_task(void)
 
 static pid_t start_task(void)
 {
+	static const unsigned long as_default[8]; /* the kernel's struct sigaction */
+
+	/* What the task inherits; ours are set afterwards. Not by signal(): libc keeps some of them to itself. */
 	for (int i = 1; i < NSIG; i++)
-		if (i != SIGKILL && i != SIGSTOP)
-			signal(i, SIG_DFL); /* what the task inherits; ours are set afterwards */
+		syscall(SYS_rt_sigaction, i, as_default, NULL, 8);
 	pid_t pid = spawn_task();
 
 	if (child_error.error) {
@@ -459,7 +462,8 @@ static void clean_up(void)
 
 		if (!group && !orphans)
 			return;
-		nanosleep(&pause, NULL);
+		if (i >= KILL_AT_ONCE)
+			nanosleep(&pause, NULL);
 	}
 }
 

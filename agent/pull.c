@@ -43,6 +43,7 @@ struct pull {
 	bool registered, has_reports;
 	uint64_t index, seen; /* next question; highest answer */
 	int64_t ttl, last_heartbeat;
+	int64_t contact; /* monotonic, of the last good answer */
 	char *trouble; /* why we are not joined */
 };
 
@@ -120,6 +121,7 @@ static void trouble(struct pull *p, enum channel_kind kind, const struct err *e)
 static void fine(struct pull *p, enum channel_kind kind)
 {
 	p->channels[kind].failures = 0;
+	p->contact = clock_monotonic();
 	free(p->trouble);
 	p->trouble = NULL;
 }
@@ -284,6 +286,7 @@ struct pull *pull_start(struct event_base *base, struct server_link *link, const
 	p->ops = ops;
 	p->arg = arg;
 	p->ttl = TTL_DEFAULT;
+	p->contact = clock_monotonic();
 	p->trouble = xstrdup("registering with the servers");
 	for (int i = 0; i < CHANNELS; i++) {
 		p->channels[i].pull = p;
@@ -303,6 +306,11 @@ void pull_stop(struct pull *p)
 		event_free(p->channels[i].timer);
 	free(p->trouble);
 	free(p);
+}
+
+int64_t pull_contact(const struct pull *p)
+{
+	return p->contact;
 }
 
 void pull_stats(const struct pull *p, struct client_stats *out)

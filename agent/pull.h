@@ -28,6 +28,8 @@ struct pull *pull_start(struct event_base *base, struct server_link *link, const
 void pull_stop(struct pull *p);
 /* There is something to report. Cheap; the report leaves in this or the next turn of the loop. */
 void pull_push(struct pull *p);
+/* Monotonic: when a server answered last; the start of the conversation when none has. */
+int64_t pull_contact(const struct pull *p);
 void pull_stats(const struct pull *p, struct client_stats *out); /* heartbeat, server, waiting_for */
 
 #endif

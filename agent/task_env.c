@@ -89,7 +89,8 @@ static void put_meta(const struct task_env_source *src, struct arena *a, struct 
 }
 
 /* All variables of one port label. `to` is the port inside the task's network, which here is the host's. */
-static void put_port(struct arena *a, struct strmap *out, const char *label, const char *ip, int64_t value, int64_t to)
+static void put_port(struct arena *a, struct strmap *out, const char *label, const char *ip, int64_t value, int64_t to,
+    const char *device)
 {
 	const char *mapped = arena_printf(a, "%lld", (long long)(to > 0 ? to : value));
 	const char *host = arena_printf(a, "%lld", (long long)value);
@@ -111,6 +112,8 @@ static void put_port(struct arena *a, struct strmap *out, const char *label, con
 
 	for (size_t i = 0; i < ARRAY_LEN(vars); i++)
 		strmap_set(a, out, clean_name(a, vars[i].prefix, label), vars[i].value);
+	if (!str_empty(device))
+		strmap_set(a, out, clean_name(a, "NOMAD_ALLOC_INTERFACE_", label), device);
 }
 
 static void put_network_ports(struct arena *a, struct strmap *out, const struct network *n, const char *task,
@@ -124,7 +127,7 @@ static void put_network_ports(struct arena *a, struct strmap *out, const struct 
 			const char *label = task ? arena_printf(a, "%s_%s", task, p->label) : p->label;
 
 			if (!str_empty(p->label) && p->value > 0)
-				put_port(a, out, label, ip, p->value, p->to);
+				put_port(a, out, label, ip, p->value, p->to, n->device);
 		}
 	}
 }
@@ -132,17 +135,18 @@ static void put_network_ports(struct arena *a, struct strmap *out, const struct 
 static void put_ports(const struct task_env_source *src, struct arena *a, struct strmap *out)
 {
 	const struct allocated_resources *r = src->alloc->allocated_resources;
-	const char *bind_ip = src->bind_ip ? src->bind_ip : "";
+	const char *bind_ip = src->bind_ip ? src->bind_ip : "", *device = NULL;
 
 	if (!r)
 		return;
 	if (r->shared) {
 		OBJS_EACH(&r->shared->networks, struct network, n) {
 			put_network_ports(a, out, n, NULL, bind_ip);
+			device = n->device;
 		}
 		OBJS_EACH(&r->shared->ports, struct alloc_port, p) {
 			if (!str_empty(p->label) && p->value > 0)
-				put_port(a, out, p->label, str_empty(p->host_ip) ? bind_ip : p->host_ip, p->value, p->to);
+				put_port(a, out, p->label, str_empty(p->host_ip) ? bind_ip : p->host_ip, p->value, p->to, device);
 		}
 	}
 	/* Networks of tasks are the old form: the task's own labels plain, those of its siblings with their name. */

@@ -19,6 +19,8 @@ static const struct kind kinds[] = {
 	[EVENT_SETUP] = { .type = "Task Setup", .display = "%T", .text_detail = "message", .text_offset = AT(message) },
 	[EVENT_SETUP_FAILURE] = { .type = "Setup Failure", .display = "%T", .bare = "Task setup failed",
 	    .text_detail = "setup_error", .text_offset = AT(setup_error), .fails_task = true },
+	[EVENT_VALIDATION] = { .type = "Failed Validation", .display = "%T", .bare = "Validation of task failed",
+	    .text_detail = "validation_error", .text_offset = AT(validation_error) },
 	[EVENT_DRIVER_FAILURE] = { .type = "Driver Failure", .display = "%T", .bare = "Failed to start task",
 	    .text_detail = "driver_error", .text_offset = AT(driver_error) },
 	[EVENT_STARTED] = { .type = "Started", .bare = "Task started by client" },

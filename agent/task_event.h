@@ -13,6 +13,7 @@ enum task_event_kind {
 	EVENT_RECEIVED,
 	EVENT_SETUP,
 	EVENT_SETUP_FAILURE,    /* text: what failed */
+	EVENT_VALIDATION,       /* text: what is wrong with the driver's config */
 	EVENT_DRIVER_FAILURE,   /* text */
 	EVENT_STARTED,
 	EVENT_TERMINATED,       /* see task_event_exit */

@@ -11,49 +11,15 @@
 #include "agent/task_env.h"
 #include "base/log.h"
 
+#define CHECKED_DRIVERS     "exec,qemu,java" /* drivers whose tasks may not run as ... */
+#define DENIED_USERS        "root,Administrator"
 #define LOG_FILES_DEFAULT   10
 #define LOG_FILE_MB_DEFAULT 10
 
 /* ---- what this client can do ---- */
 
-static bool wants_artifacts(const struct task *t, const struct task_group *g)
+static bool has_network(const struct task_group *g)
 {
-	(void)g;
-	return t->artifacts.n > 0;
-}
-
-static bool wants_templates(const struct task *t, const struct task_group *g)
-{
-	(void)g;
-	return t->templates.n > 0;
-}
-
-static bool wants_volumes(const struct task *t, const struct task_group *g)
-{
-	return t->volume_mounts.n > 0 || g->volumes.n > 0;
-}
-
-static bool wants_vault(const struct task *t, const struct task_group *g)
-{
-	(void)g;
-	return t->vault != NULL;
-}
-
-static bool wants_payload(const struct task *t, const struct task_group *g)
-{
-	(void)g;
-	return t->dispatch_payload && !str_empty(t->dispatch_payload->file);
-}
-
-static bool wants_secrets(const struct task *t, const struct task_group *g)
-{
-	(void)g;
-	return t->secrets.n > 0;
-}
-
-static bool wants_network(const struct task *t, const struct task_group *g)
-{
-	(void)t;
 	OBJS_EACH(&g->networks, struct network, n) {
 		if (!str_empty(n->mode) && !str_eq(n->mode, "host"))
 			return true;
@@ -61,9 +27,8 @@ static bool wants_network(const struct task *t, const struct task_group *g)
 	return false;
 }
 
-static bool wants_connect(const struct task *t, const struct task_group *g)
+static bool has_connect(const struct task_group *g)
 {
-	(void)t;
 	OBJS_EACH(&g->services, struct service, s) {
 		if (s->connect)
 			return true;
@@ -71,27 +36,37 @@ static bool wants_connect(const struct task *t, const struct task_group *g)
 	return false;
 }
 
-static bool wants_devices(const struct task *t, const struct task_group *g)
-{
-	(void)g;
-	return t->resources && t->resources->devices.n > 0;
-}
-
 /* What a job file can ask for and this version does not do. A task that needs it must not run without it. */
-static const struct {
-	bool (*wants)(const struct task *t, const struct task_group *g);
-	const char *sentence;
-} limits[] = {
-	{ wants_artifacts, "artifact blocks are not supported yet by this client" },
-	{ wants_templates, "template blocks are not supported yet by this client" },
-	{ wants_volumes, "volume and volume_mount blocks are not supported yet by this client" },
-	{ wants_vault, "vault blocks are not supported yet by this client" },
-	{ wants_payload, "dispatch_payload blocks are not supported yet by this client" },
-	{ wants_secrets, "secret blocks are not supported yet by this client" },
-	{ wants_network, "network modes other than \"host\" are not supported yet by this client" },
-	{ wants_connect, "connect blocks are not supported yet by this client" },
-	{ wants_devices, "device blocks are not supported yet by this client" },
-};
+static int check_wishes(const struct task *t, const struct task_group *g, struct err *e)
+{
+	const struct {
+		bool wanted;
+		const char *sentence;
+	} wishes[] = {
+		{ t->artifacts.n > 0, "artifact blocks are not supported yet by this client" },
+		{ t->templates.n > 0, "template blocks are not supported yet by this client" },
+		{ t->volume_mounts.n > 0 || g->volumes.n > 0,
+		    "volume and volume_mount blocks are not supported yet by this client" },
+		{ t->vault != NULL, "vault blocks are not supported yet by this client" },
+		{ t->dispatch_payload && !str_empty(t->dispatch_payload->file),
+		    "dispatch_payload blocks are not supported yet by this client" },
+		{ t->secrets.n > 0, "secret blocks are not supported yet by this client" },
+		{ t->identity || t->identities.n > 0, "identity blocks are not supported yet by this client" },
+		{ t->schedule != NULL, "schedule blocks are not supported yet by this client" },
+		{ t->csi_plugin_config != NULL, "csi_plugin blocks are not supported yet by this client" },
+		{ t->resources && t->resources->devices.n > 0, "device blocks are not supported yet by this client" },
+		{ t->resources && t->resources->cores > 0,
+		    "resources { cores } are not supported yet by this client; use cpu" },
+		{ has_network(g), "network modes other than \"host\" are not supported yet by this client" },
+		{ has_connect(g), "connect blocks are not supported yet by this client" },
+		{ g->max_run_duration > 0, "max_run_duration is not supported yet by this client" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wishes); i++)
+		if (wishes[i].wanted)
+			return err_set(e, -ENOTSUP, "%s", wishes[i].sentence);
+	return 0;
+}
 
 static int check_driver(const char *name, const struct node *node, struct err *e)
 {
@@ -112,10 +87,20 @@ static int check_driver(const char *name, const struct node *node, struct err *e
 
 int task_launch_check(const struct task *def, const struct task_group *g, const struct node *node, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
-		if (limits[i].wants(def, g))
-			return err_set(e, -ENOTSUP, "%s", limits[i].sentence);
-	return check_driver(def->driver, node, e);
+	int r = check_wishes(def, g, e);
+
+	return r ? r : check_driver(def->driver, node, e);
+}
+
+/* options { "user.denylist" = "root,...", "user.checked_drivers" = "exec,..." } */
+static int check_user(const struct task *def, const struct client_config *c, struct err *e)
+{
+	const char *checked = strmap_get(&c->options, "user.checked_drivers"), *denied = strmap_get(&c->options, "user.denylist");
+
+	if (str_empty(def->user) || !client_option_lists(checked ? checked : CHECKED_DRIVERS, def->driver ? def->driver : "") ||
+	    !client_option_lists(denied ? denied : DENIED_USERS, def->user))
+		return 0;
+	return err_set(e, -EPERM, "running as user \"%s\" is disallowed: the client's option user.denylist names it", def->user);
 }
 
 /* ---- ports ---- */
@@ -251,25 +236,27 @@ static void set_logs(const struct task_run *t, const struct alloc_paths *paths, 
 	spec->logs_disabled = l && l->disabled;
 }
 
-static int prepare(struct task_run *t, const struct alloc_paths *paths, struct arena *a, struct keeper_spec *spec,
-    struct err *e)
+/* The driver's config with its variables replaced, found valid. */
+static int read_config(const struct task_run *t, const struct strmap *env, struct arena *a, struct value **out, struct err *e)
 {
-	const struct node *node = t->alloc->host->node;
-	const struct driver_ops *driver = driver_find(t->def->driver);
-	struct strmap env;
+	*out = task_env_expand_value(env, t->alloc->host->node, t->def->config, a);
+	return driver_find(t->def->driver)->validate(*out, e);
+}
 
-	build_env(t, paths, a, &env);
+static int prepare(struct task_run *t, const struct alloc_paths *paths, const struct strmap *env,
+    const struct value *config, struct arena *a, struct keeper_spec *spec, struct err *e)
+{
 	const struct driver_task dt = {
 		.alloc_id = t->alloc->id,
 		.task_name = t->name,
 		.user = str_empty(t->def->user) ? NULL : t->def->user,
 		.task = t->def,
-		.config = task_env_expand_value(&env, node, t->def->config, a),
-		.env = &env,
+		.config = config,
+		.env = env,
 		.task_dir = paths->task,
 		.resources = granted(t, a),
 	};
-	int r = driver->prepare(&dt, spec, a, e);
+	int r = driver_find(t->def->driver)->prepare(&dt, spec, a, e);
 
 	if (r)
 		return r;
@@ -281,42 +268,59 @@ static int prepare(struct task_run *t, const struct alloc_paths *paths, struct a
 	return 0;
 }
 
-/* For accounting and for a kill that misses nothing. A task without one runs all the same. */
-static void make_cgroup(const struct task_run *t, struct keeper_spec *spec, struct arena *a)
+/* For a kill that misses nothing and for accounting, without which a task runs all the same; and for the memory limit
+ * where the client's options want one, without which it does not. */
+static int make_cgroup(const struct task_run *t, struct keeper_spec *spec, struct arena *a, struct err *e)
 {
-	struct err e cleanup_err = ERR_INIT;
+	const char *option = arena_printf(a, "driver.%s.memory_limit", t->def->driver);
+	const struct resources *r = granted(t, a);
+	const struct cgroup_limits limits = {
+		.cpu_mhz = r->cpu,
+		.memory_mb = r->memory_max_mb > 0 ? r->memory_max_mb : r->memory_mb,
+	};
+	bool limited = str_eq(strmap_get(&t->alloc->host->config->options, option), "true");
+	int code = cgroup_make(t->alloc->host->cgroups, t->alloc->id, t->name, limited ? &limits : NULL, spec, a, e);
 
-	if (cgroup_make(t->alloc->host->cgroups, t->alloc->id, t->name, NULL, spec, a, &e) < 0)
-		log_debug("client", "allocation %.8s: task \"%s\" runs without a cgroup: %s", t->alloc->id, t->name, err_str(&e));
+	if (code < 0 && !limited) {
+		log_debug("client", "allocation %.8s: task \"%s\" runs without a cgroup: %s", t->alloc->id, t->name, err_str(e));
+		err_clear(e);
+		return 0;
+	}
+	return code;
 }
 
 static int launch_in(struct task_run *t, const struct alloc_paths *paths, keeper_fn *fn, struct keeper **out,
-    bool *in_setup, struct err *e)
+    enum task_event_kind *what, struct err *e)
 {
 	struct arena *a cleanup_arena = arena_new();
 	struct keeper_spec spec = { 0 };
+	struct strmap env;
+	struct value *config;
 	int r;
 
-	*in_setup = true;
+	*what = EVENT_SETUP_FAILURE;
 	if ((r = task_launch_check(t->def, t->alloc->group, t->alloc->host->node, e)) ||
-	    (r = alloc_dir_make_task(paths, t->def->user, e)))
+	    (r = check_user(t->def, t->alloc->host->config, e)) || (r = alloc_dir_make_task(paths, t->def->user, e)))
 		return r;
-	*in_setup = false;
-	if ((r = prepare(t, paths, a, &spec, e)))
+	build_env(t, paths, a, &env);
+	*what = EVENT_VALIDATION;
+	if ((r = read_config(t, &env, a, &config, e)))
 		return r;
-	make_cgroup(t, &spec, a);
+	*what = EVENT_DRIVER_FAILURE;
+	if ((r = prepare(t, paths, &env, config, a, &spec, e)) || (r = make_cgroup(t, &spec, a, e)))
+		return r;
 	return keeper_start(t->alloc->host->base, t->record, t->starts, &spec, fn, t, out, e);
 }
 
-int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e)
+int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, enum task_event_kind *what, struct err *e)
 {
 	struct alloc_paths paths = { 0 };
 
-	*in_setup = true;
+	*what = EVENT_SETUP_FAILURE;
 	int r = alloc_paths_init(&paths, t->alloc->host->config->alloc_dir, t->alloc->id, t->name, e);
 
 	if (r == 0)
-		r = launch_in(t, &paths, fn, out, in_setup, e);
+		r = launch_in(t, &paths, fn, out, what, e);
 	alloc_paths_free(&paths);
 	return r;
 }
@@ -325,6 +329,6 @@ void task_launch_clean(struct task_run *t)
 {
 	const struct cgroup_host *h = t->alloc->host->cgroups;
 
-	if (h->version != CGROUP_NONE && cgroup_remove(h, t->alloc->id, t->name) == -EBUSY)
+	if (cgroup_remove(h, t->alloc->id, t->name) == -EBUSY)
 		cgroup_kill(h, t->alloc->id, t->name);
 }

@@ -7,11 +7,11 @@
 
 #include "agent/task_run.h"
 
-/* 0: the keeper is on its way, events follow. On failure *in_setup says that it was not the driver. */
-int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, bool *in_setup, struct err *e);
+/* 0: the keeper is on its way, events follow. On failure *what is the event that tells of it. */
+int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, enum task_event_kind *what, struct err *e);
 /* Whether the same start may succeed another time: no memory, no descriptors, disk full. */
 bool task_launch_may_work_later(int code);
-/* Removes what the process left: its cgroup. */
+/* Removes what the process left: its cgroups, and what still lives in them. */
 void task_launch_clean(struct task_run *t);
 
 /* What asks for more than this client can do: a sentence for each; 0 when all is there. */

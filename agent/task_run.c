@@ -8,6 +8,7 @@
 
 #include "agent/alloc_run.h"
 #include "agent/signals.h"
+#include "agent/stray.h"
 #include "agent/task_launch.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -325,7 +326,8 @@ static void launch(struct task_run *t)
 {
 	struct err e cleanup_err = ERR_INIT;
 	struct keeper *k = NULL;
-	bool in_setup = false, first = t->phase == TASK_PENDING;
+	enum task_event_kind what = EVENT_DRIVER_FAILURE;
+	bool first = t->phase == TASK_PENDING;
 	int r = 0;
 
 	if (first)
@@ -337,13 +339,13 @@ static void launch(struct task_run *t)
 	if (!first)
 		r = alloc_run_save(t->alloc, &e);
 	if (r == 0)
-		r = task_launch(t, on_keeper, &k, &in_setup, &e);
+		r = task_launch(t, on_keeper, &k, &what, &e);
 	if (r == 0) {
 		t->keeper = k;
 		return;
 	}
 	log_warn("client", "allocation %.8s: task \"%s\": cannot start: %s", t->alloc->id, t->name, err_str(&e));
-	task_run_event(t, in_setup ? EVENT_SETUP_FAILURE : EVENT_DRIVER_FAILURE, err_str(&e), 0);
+	task_run_event(t, what, err_str(&e), 0);
 	ended(t, task_launch_may_work_later(r) ? RESTART_START_FAILED : RESTART_UNRECOVERABLE);
 }
 
@@ -515,6 +517,9 @@ static void restore_process(struct task_run *t)
 			set_timer(t, 0);
 			return;
 		}
+		/* Our disk was lost, the process perhaps not: it must not run beside the next one. */
+		stray_end(t->record);
+		cgroup_kill(t->alloc->host->cgroups, t->alloc->id, t->name);
 		task_event_add_exit(t->arena, t->state, clock_now(), &ev);
 		t->phase = TASK_RUNNING;
 		ended(t, RESTART_EXIT_FAILED);

@@ -13,16 +13,21 @@
 #define PROCS_MAX 65536
 #define PIDS_SHOWN 64 /* processes listed one by one in an answer */
 
-struct usage {
-	int64_t at; /* of the look; 0 = none yet */
-	struct usage_proc *procs;
+struct table { /* processes by pid */
+	int64_t at; /* of the look, monotonic; 0 = none yet */
+	struct usage_proc *v;
 	size_t n, cap;
+};
+
+struct usage {
+	struct table now, before;
 	struct usage_host host;
 };
 
 struct figures { /* of one process, task or allocation */
 	double user, system; /* percent of one core */
-	int64_t rss, swap, cache, usage, max;
+	int64_t rss, swap, cache, usage, max; /* bytes */
+	int64_t throttled_periods, throttled_time; /* count, ns */
 	bool from_cgroup, any;
 };
 
@@ -36,7 +41,8 @@ void usage_free(struct usage *u)
 	if (!u)
 		return;
 	usage_host_release(&u->host);
-	free(u->procs);
+	free(u->now.v);
+	free(u->before.v);
 	free(u);
 }
 
@@ -48,13 +54,15 @@ bool usage_parse_stat(const char *line, struct usage_proc *out)
 	const char *p = strrchr(line, ')');
 	struct usage_proc r = { .pid = atoi(line) };
 	long long user, system, rss;
+	unsigned long long start;
 
-	if (!p || sscanf(p + 1, " %*c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %lld %lld %*d %*d %*d %*d %*d %*d %*u %*u %lld",
-	                  &r.ppid, &r.session, &user, &system, &rss) != 5)
+	if (!p || sscanf(p + 1, " %*c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %lld %lld %*d %*d %*d %*d %*d %*d %llu %*u %lld",
+	                  &r.ppid, &r.session, &user, &system, &start, &rss) != 6)
 		return false;
 	r.user = user;
 	r.system = system;
 	r.rss = rss;
+	r.start = start;
 	*out = r;
 	return r.pid > 0;
 }
@@ -77,15 +85,18 @@ static int by_pid(const void *a, const void *b)
 
 static void look(struct usage *u)
 {
-	int64_t now = clock_monotonic();
+	int64_t at = clock_monotonic();
 
-	if (u->at && now - u->at < FRESH)
+	if (u->now.at && at - u->now.at < FRESH)
 		return;
-	u->at = now;
-	u->n = 0;
+	struct table fresh = u->before;
+
+	u->before = u->now;
+	fresh.at = at;
+	fresh.n = 0;
 	DIR *d = opendir("/proc");
 
-	for (struct dirent *de = d ? readdir(d) : NULL; de && u->n < PROCS_MAX; de = readdir(d)) {
+	for (struct dirent *de = d ? readdir(d) : NULL; de && fresh.n < PROCS_MAX; de = readdir(d)) {
 		char path[64], text[1024];
 
 		if (!isdigit((unsigned char)de->d_name[0]))
@@ -93,23 +104,41 @@ static void look(struct usage *u)
 		snprintf(path, sizeof(path), "/proc/%.20s/stat", de->d_name);
 		if (!read_small(path, text, sizeof(text)))
 			continue;
-		if (u->n == u->cap) {
-			u->cap = u->cap ? 2 * u->cap : 64;
-			u->procs = xrealloc(u->procs, u->cap, sizeof(*u->procs));
+		if (fresh.n == fresh.cap) {
+			fresh.cap = fresh.cap ? 2 * fresh.cap : 64;
+			fresh.v = xrealloc(fresh.v, fresh.cap, sizeof(*fresh.v));
 		}
-		if (usage_parse_stat(text, &u->procs[u->n]))
-			u->n++;
+		if (usage_parse_stat(text, &fresh.v[fresh.n]))
+			fresh.n++;
 	}
 	if (d)
 		closedir(d);
-	qsort(u->procs, u->n, sizeof(*u->procs), by_pid);
+	if (fresh.n)
+		qsort(fresh.v, fresh.n, sizeof(*fresh.v), by_pid);
+	u->now = fresh;
 }
 
-static const struct usage_proc *find(const struct usage *u, int pid)
+static const struct usage_proc *find(const struct table *t, int pid)
 {
 	const struct usage_proc key = { .pid = pid };
 
-	return u->n ? bsearch(&key, u->procs, u->n, sizeof(key), by_pid) : NULL;
+	return t->n ? bsearch(&key, t->v, t->n, sizeof(key), by_pid) : NULL;
+}
+
+/* What one process used since the look before; nothing for one that is new. */
+static struct figures figures_of(const struct usage *u, const struct usage_proc *p)
+{
+	const int64_t tick = SECOND / sysconf(_SC_CLK_TCK);
+	const struct usage_proc *old = find(&u->before, p->pid);
+	struct figures f = { .any = true, .rss = p->rss * sysconf(_SC_PAGESIZE) };
+
+	if (old && old->start == p->start) {
+		double span = (double)(u->now.at - u->before.at) / 100.0;
+
+		f.user = (double)((p->user - old->user) * tick) / span;
+		f.system = (double)((p->system - old->system) * tick) / span;
+	}
+	return f;
 }
 
 /* What the task's cgroups say beats the sum over the processes that we see. Times in ns. */
@@ -125,6 +154,8 @@ static void read_cgroup(const struct task_run *t, int64_t *user, int64_t *system
 	if (!g.has_memory || !g.memory_usage)
 		return;
 	f->from_cgroup = true;
+	f->throttled_periods = g.throttled_periods;
+	f->throttled_time = g.throttled_time;
 	f->usage = g.memory_usage;
 	f->max = g.memory_max;
 	f->rss = g.memory_rss;
@@ -139,11 +170,12 @@ static void put_usage(struct buf *b, const struct figures *f, double mhz, const 
 	double percent = f->user + f->system;
 
 	buf_printf(b,
-	    "{\"CpuStats\":{\"Measured\":%s,\"Percent\":%.6g,\"SystemMode\":%.6g,\"ThrottledPeriods\":0,\"ThrottledTime\":0,"
-	    "\"TotalTicks\":%.6g,\"UserMode\":%.6g},\"DeviceStats\":%s,\"MemoryStats\":{\"Cache\":%lld,\"KernelMaxUsage\":0,"
+	    "{\"CpuStats\":{\"Measured\":%s,\"Percent\":%.6g,\"SystemMode\":%.6g,\"ThrottledPeriods\":%lld,"
+	    "\"ThrottledTime\":%lld,\"TotalTicks\":%.6g,\"UserMode\":%.6g},\"DeviceStats\":%s,\"MemoryStats\":{\"Cache\":%lld,\"KernelMaxUsage\":0,"
 	    "\"KernelUsage\":0,\"MaxUsage\":%lld,\"Measured\":%s,\"RSS\":%lld,\"Swap\":%lld,\"Usage\":%lld}}",
-	    f->any ? "[\"System Mode\",\"User Mode\",\"Percent\"]" : "null", percent, f->system, percent * mhz / 100.0, f->user,
-	    devices, (long long)f->cache, (long long)f->max,
+	    f->any ? "[\"System Mode\",\"User Mode\",\"Percent\"]" : "null", percent, f->system,
+	    (long long)f->throttled_periods, (long long)f->throttled_time, percent * mhz / 100.0, f->user, devices,
+	    (long long)f->cache, (long long)f->max,
 	    !f->any ? "null" : f->from_cgroup ? "[\"RSS\",\"Cache\",\"Swap\",\"Usage\",\"Max Usage\"]" : "[\"RSS\",\"Swap\"]",
 	    (long long)f->rss, (long long)f->swap, (long long)f->usage);
 }
@@ -176,46 +208,45 @@ static void rate(struct task_run *t, int64_t at, int64_t user, int64_t system, s
 	f->system = s->system_percent;
 }
 
-/* A task's processes: those of its session, and their children whatever session they made for themselves. */
-static bool belongs(const struct usage *u, const struct usage_proc *p, int task_pid, int session)
+/* A task's processes descend from its keeper, which adopts those whose parents ended. */
+static bool belongs(const struct usage *u, const struct usage_proc *p, int keeper)
 {
-	for (int depth = 0; p && depth < 32; depth++) {
-		if (p->pid == task_pid || (session > 0 && p->session == session && p->pid != session))
+	for (int depth = 0; p && depth < 64; depth++) {
+		if (p->ppid == keeper)
 			return true;
-		p = p->ppid > 1 ? find(u, p->ppid) : NULL;
+		p = p->ppid > 1 ? find(&u->now, p->ppid) : NULL;
 	}
 	return false;
 }
 
 static void put_task(struct usage *u, struct task_run *t, double mhz, struct buf *json, struct figures *sum)
 {
-	const int64_t tick = SECOND / sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
-	const int pid = keeper_pid(t->keeper);
-	const struct usage_proc *leader = find(u, pid);
-	const int session = leader ? leader->session : 0;
+	const int64_t tick = SECOND / sysconf(_SC_CLK_TCK);
+	const struct usage_proc *leader = find(&u->now, keeper_pid(t->keeper));
+	const int keeper = leader ? leader->ppid : -1;
 	int shown = 0;
 	struct figures f = { .any = true };
 	int64_t user = 0, system = 0;
 
 	json_put_string(json, t->name, strlen(t->name));
 	buf_puts(json, ":{\"Pids\":{");
-	for (size_t i = 0; i < u->n; i++) {
-		const struct usage_proc *p = &u->procs[i];
+	for (size_t i = 0; i < u->now.n; i++) {
+		const struct usage_proc *p = &u->now.v[i];
 
-		if (!belongs(u, p, pid, session))
+		if (!belongs(u, p, keeper))
 			continue;
 		user += p->user * tick;
 		system += p->system * tick;
-		f.rss += p->rss * page;
+		const struct figures one = figures_of(u, p);
+
+		f.rss += one.rss;
 		if (shown >= PIDS_SHOWN)
 			continue;
-		const struct figures one = { .any = true, .rss = p->rss * page };
-
 		buf_printf(json, "%s\"%d\":", shown++ ? "," : "", p->pid);
 		put_usage(json, &one, mhz, "null");
 	}
 	read_cgroup(t, &user, &system, &f);
-	rate(t, u->at, user, system, &f);
+	rate(t, u->now.at, user, system, &f);
 	buf_puts(json, "},\"ResourceUsage\":");
 	put_usage(json, &f, mhz, "null");
 	buf_printf(json, ",\"Timestamp\":%lld}", (long long)clock_now());
@@ -224,6 +255,8 @@ static void put_task(struct usage *u, struct task_run *t, double mhz, struct buf
 	sum->user += f.user;
 	sum->system += f.system;
 	sum->rss += f.rss;
+	sum->throttled_periods += f.throttled_periods;
+	sum->throttled_time += f.throttled_time;
 	sum->swap += f.swap;
 	sum->cache += f.cache;
 	sum->usage += f.usage;

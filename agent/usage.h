@@ -22,6 +22,7 @@ void usage_host(struct usage *u, const char *alloc_dir, double mhz, struct buf *
 struct usage_proc {
 	int pid, ppid, session;
 	int64_t user, system, rss;
+	uint64_t start; /* clock ticks since boot */
 };
 bool usage_parse_stat(const char *line, struct usage_proc *out);
 

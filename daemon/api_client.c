@@ -17,7 +17,7 @@
 #include "daemon/proxy.h"
 #include "daemon/server.h"
 
-#define CAT_MAX (64 * 1024 * 1024)
+#define BODY_MAX (256 * 1024) /* more of a file is streamed */
 
 /* ---- who has it ---- */
 
@@ -142,25 +142,22 @@ static void harden(struct call *c)
 }
 
 /* A range of a file as the answer's body; limit 0 = to the end. */
-static void send_range(struct call *c, int fd, const char *path, int64_t offset, int64_t limit)
+static void send_range(struct call *c, int fd, const char *dir, const char *path, int64_t offset, int64_t limit)
 {
 	struct buf *out = call_out(c);
 	struct stat st;
 	int64_t left;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		if (S_ISDIR(st.st_mode))
-			call_error(c, 400, "file \"%s\" is a directory", path);
-		else
-			call_error(c, 400, "\"%s\" is no regular file", path);
+	if (fstat(fd, &st) < 0) {
+		call_error(c, 500, "%s: %s", path, strerror(errno));
 		return;
 	}
 	left = MAX(0, st.st_size - offset);
 	if (limit > 0)
 		left = MIN(left, limit);
-	if (left > CAT_MAX) {
-		call_error(c, 413, "\"%s\": %lld bytes are more than one answer holds (%d); use readat with limit, or stream", path,
-		    (long long)left, CAT_MAX);
+	if (left > BODY_MAX) {
+		harden(c);
+		logs_send_file(c, dir, path, offset, left);
 		return;
 	}
 	while (left > 0) {
@@ -199,7 +196,7 @@ static void send_file(struct call *c, int64_t offset, int64_t limit)
 	if (files_open(dir, path, &fd, &e) < 0)
 		call_error(c, e.code == -EISDIR ? 400 : 500, "%s", err_str(&e));
 	else
-		send_range(c, fd, path, offset, limit);
+		send_range(c, fd, dir, path, offset, limit);
 }
 
 static void get_cat(struct call *c)

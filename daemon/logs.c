@@ -230,3 +230,10 @@ void logs_get_stream(struct call *c)
 	fc.alloc_dir = dir;
 	start(c, &fc, false, "text/plain; charset=utf-8");
 }
+
+void logs_send_file(struct call *c, const char *dir, const char *path, int64_t offset, int64_t limit)
+{
+	struct file_stream_config fc = {.alloc_dir = dir, .path = path, .offset = offset, .limit = limit};
+
+	start(c, &fc, true, "text/plain; charset=utf-8");
+}
