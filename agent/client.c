@@ -197,7 +197,10 @@ static void look_at_silence(struct client *c)
 
 static void on_silence(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
-	look_at_silence(arg);
+	struct client *c = arg;
+
+	if (c->pull) /* not while it ends */
+		look_at_silence(c);
 }
 
 static void on_work(void *arg, const struct node_work *work, bool stale, bool whole)
@@ -565,6 +568,7 @@ void client_stats(const struct client *c, struct client_stats *out)
 			s.running += a->tasks[t]->phase >= TASK_RUNNING && a->tasks[t]->phase <= TASK_KILLING;
 	}
 	if (c->pull)
+		if (c->pull)
 		pull_stats(c->pull, &s);
 	*out = s;
 }
