@@ -5,6 +5,7 @@ started, by process id. Nothing is retried and nothing is skipped; waiting is po
 """
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -102,8 +103,13 @@ class Agent:
         return "http://" + self.address
 
     def start(self, wait=True):
+        if self.user:  # the agent runs as that user, who owns its folder and reaches the executables
+            shutil.chown(self.dir, self.user)
+            os.chmod(self.cluster.dir, 0o755)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([DROVER, "agent", "-config", self.conf], stdout=log, stderr=log,
+            self.process = subprocess.Popen([DROVER, "agent", "-config", self.conf], stdout=log, stderr=log, user=self.user,
+                                            group=pwd.getpwnam(self.user).pw_gid if self.user else None,
+                                            extra_groups=[] if self.user else None,
                                             stdin=subprocess.DEVNULL, env=self.env, start_new_session=True)
         if wait:
             eventually("agent %s answers" % self.name, self.alive)
