@@ -152,7 +152,7 @@ static void put_ports(const struct task_env_source *src, struct arena *a, struct
 	/* Networks of tasks are the old form: the task's own labels plain, those of its siblings with their name. */
 	for (uint32_t i = 0; i < r->tasks.n; i++) {
 		const struct alloc_task_resources *t = r->tasks.v[i].value;
-		bool own = str_eq(r->tasks.v[i].key, src->task->name);
+		bool own = src->task && str_eq(r->tasks.v[i].key, src->task->name);
 
 		OBJS_EACH(&t->networks, struct network, n) {
 			put_network_ports(a, out, n, own ? NULL : r->tasks.v[i].key, bind_ip);
@@ -163,7 +163,7 @@ static void put_ports(const struct task_env_source *src, struct arena *a, struct
 static void put_limits(const struct task_env_source *src, struct arena *a, struct strmap *out)
 {
 	const struct allocated_resources *r = src->alloc->allocated_resources;
-	const struct alloc_task_resources *t = r ? objmap_get(&r->tasks, src->task->name) : NULL;
+	const struct alloc_task_resources *t = r && src->task ? objmap_get(&r->tasks, src->task->name) : NULL;
 
 	if (!t)
 		return;
@@ -210,7 +210,7 @@ static void put_names(const struct task_env_source *src, struct arena *a, struct
 		{ "NOMAD_SHORT_ALLOC_ID", arena_strndup(a, id, MIN(strlen(id), (size_t)8)) },
 		{ "NOMAD_ALLOC_NAME", al->name },
 		{ "NOMAD_ALLOC_INDEX", alloc_index(a, al->name) },
-		{ "NOMAD_TASK_NAME", src->task->name },
+		{ "NOMAD_TASK_NAME", src->task ? src->task->name : NULL },
 		{ "NOMAD_GROUP_NAME", src->group ? src->group->name : al->task_group },
 		{ "NOMAD_JOB_ID", src->job->id },
 		{ "NOMAD_JOB_NAME", str_empty(src->job->name) ? src->job->id : src->job->name },
@@ -227,8 +227,9 @@ static void put_names(const struct task_env_source *src, struct arena *a, struct
 
 void task_env_build(const struct task_env_source *src, struct arena *a, struct strmap *out)
 {
+	static const struct strmap none;
 	struct strmap env = { 0 };
-	const struct strmap *own = &src->task->env;
+	const struct strmap *own = src->task ? &src->task->env : &none;
 
 	put_host_env(src, a, &env);
 	put_names(src, a, &env);

@@ -12,7 +12,7 @@ struct task_env_source {
 	const struct allocation *alloc; /* its .job is not read */
 	const struct job *job;
 	const struct task_group *group;
-	const struct task *task;
+	const struct task *task; /* NULL: what the group as a whole has */
 	const struct node *node;
 	const char *region;
 	const char *alloc_dir, *task_dir, *secrets_dir; /* as the task sees them */

@@ -49,6 +49,7 @@ static void say_hello(struct call *c, int64_t ttl, uint64_t index)
 	MODEL_SET(node_hello, hello, index, (int64_t)index);
 	MODEL_SET(node_hello, hello, heartbeat_ttl, ttl);
 	strs_push(call_arena(c), &hello->servers, call_daemon(c)->config->advertise_http);
+	MODEL_SET(node_hello, hello, cluster_id, uuid_format(call_state(c)->cluster_id, arena_alloc(call_arena(c), UUID_STR)));
 	codec_to_json(call_out(c), &type_node_hello, hello, CODEC_PEER, call_indent(c), 0);
 	call_set_index(c, index);
 	call_json(c, 200);

@@ -94,6 +94,8 @@ static void say_hello(struct op *op, int64_t ttl, uint64_t index)
 	MODEL_SET(node_hello, op->hello, index, (int64_t)index);
 	MODEL_SET(node_hello, op->hello, heartbeat_ttl, ttl);
 	strs_push(op->arena, &op->hello->servers, op->local->address);
+	MODEL_SET(node_hello, op->hello, cluster_id,
+	    uuid_format(core_state(server_core(op->local->server))->cluster_id, arena_alloc(op->arena, UUID_STR)));
 }
 
 static void node_register(struct server_link *link, const struct node *node, link_done_fn *done, void *arg)

@@ -49,6 +49,8 @@ void services_free(struct services *s); /* leaves in Consul what is there */
 /* Known once the cluster is joined; marks what is registered from then on, and repairs what is there. */
 void services_set_cluster(struct services *s, const char *cluster_id);
 
+/* The id that a check without one gets. In the arena. */
+const char *services_check_id(const char *service_id, const struct consul_check_registration *c, struct arena *a);
 /* Adds it, or replaces the one with the same id. Copied; the marks are added to its meta, and a check without an id gets one
  * that is a hash of what it is. With enable_tag_override, tags that somebody changed in Consul are left alone. */
 void services_want(struct services *s, const struct consul_service_registration *r);

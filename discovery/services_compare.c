@@ -6,12 +6,12 @@
 /* ---- what is sent ---- */
 
 /* Not for secrets: tells one description from another. */
-static const char *check_hash(const struct consul_service_registration *s, const struct consul_check_registration *c, struct arena *a)
+const char *services_check_id(const char *service_id, const struct consul_check_registration *c, struct arena *a)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 	uint32_t parts[5];
 
-	buf_printf(&b, "%s\n", s->id);
+	buf_printf(&b, "%s\n", service_id);
 	codec_put(&b, &type_consul_check_registration, c);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		parts[i] = hash_bytes(b.data, b.len);
@@ -33,7 +33,7 @@ struct consul_service_registration *services_complete(const struct consul_servic
 		strmap_set(a, &r->meta, SERVICES_CLUSTER, cluster);
 	OBJS_EACH(&r->checks, struct consul_check_registration, check)
 		if (str_empty(check->check_id))
-			MODEL_SET(consul_check_registration, check, check_id, check_hash(r, check, a));
+			MODEL_SET(consul_check_registration, check, check_id, services_check_id(r->id, check, a));
 	return r;
 }
 

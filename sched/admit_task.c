@@ -1,6 +1,5 @@
-/* admit_task: what can be wrong with a task and with the things that groups and tasks share: conditions, networks,
- * services, checks. Wordings are those that clients of the API know, where they know one. */
-#include <ctype.h>
+/* admit_task: what can be wrong with a task and with the things that groups and tasks share: conditions, networks. Services
+ * are in admit_service.c. Wordings are those that clients of the API know, where they know one. */
 #include <errno.h>
 
 #include "sched/constraint.h"
@@ -8,14 +7,6 @@
 
 #define AMOUNT_MAX (INT64_C(1) << 40) /* of any resource, so that sums of them cannot overflow */
 #define TASK_NAME_MAX 128
-
-static const char *one_of(const char *word, const char *const *words)
-{
-	for (; *words; words++)
-		if (str_eq(*words, word))
-			return *words;
-	return NULL;
-}
 
 static void validate_operands(
     struct problems *p, const char *what, unsigned n, const char *l, const char *op, const char *r)
@@ -124,7 +115,7 @@ void validate_network(struct problems *p, const struct task_group *g)
 		problems_add(&inner, "Only one network block is allowed, found %u", g->networks.n);
 	OBJS_EACH (&g->networks, struct network, n) {
 		static const char *const modes[] = {"", "none", "bridge", "host", NULL};
-		if (!one_of(n->mode ? n->mode : "", modes) && !str_starts(n->mode, "cni/"))
+		if (!problems_one_of(n->mode ? n->mode : "", modes) && !str_starts(n->mode, "cni/"))
 			problems_add(&inner, "Unknown network mode \"%s\": expected host, bridge, none or cni/<name>", n->mode);
 		OBJS_EACH (&n->reserved_ports, struct port, r)
 			validate_port(&inner, r, &labels, &statics);
@@ -144,103 +135,6 @@ void validate_network(struct problems *p, const struct task_group *g)
 		}
 	}
 	problems_nest(p, &inner, "Task group network validation failed: ");
-}
-
-/* ---- services ---- */
-
-static const char *check_problem(struct arena *a, const struct check *k)
-{
-	static const char *const types[] = {"http", "tcp", "grpc", "script", NULL};
-	if (!one_of(k->type, types))
-		return arena_printf(a, "invalid type (+%s), must be one of \"http\", \"tcp\", \"grpc\" or \"script\" type",
-		    k->type ? k->type : "");
-	if (str_eq(k->type, "http") && (str_empty(k->path) || strstr(k->path, "..")))
-		return "http type must have a valid http path";
-	if (str_eq(k->type, "script") && str_empty(k->command))
-		return "script type must have a valid script path";
-	if (!k->interval)
-		return "missing required value interval. Interval cannot be less than 1s";
-	if (k->interval < SECOND)
-		return "interval (less than 1s) cannot be lower than 1s";
-	if (!k->timeout)
-		return "missing required value timeout. Timeout cannot be less than 1s";
-	if (k->timeout < SECOND)
-		return "timeout is lower than required minimum timeout 1s";
-	static const char *const statuses[] = {"", "passing", "warning", "critical", NULL};
-	if (!one_of(k->initial_status ? k->initial_status : "", statuses))
-		return arena_printf(a, "invalid initial check state (%s), must be one of \"passing\", \"warning\", \"critical\" or "
-		                       "empty", k->initial_status);
-	if (k->check_restart && k->check_restart->limit < 0)
-		return "check_restart limit must be 0 or greater";
-	return NULL;
-}
-
-/* Labels of letters, digits and inner hyphens; what the client will fill in is not looked at. */
-static bool is_service_name(const char *s)
-{
-	size_t n = 0;
-	for (const char *p = s; *p; p++) {
-		if (p[0] == '$' && p[1] == '{' && strchr(p, '}')) {
-			p = strchr(p, '}');
-			continue;
-		}
-		if (!isalnum((unsigned char)*p) && *p != '-')
-			return false;
-		n++;
-	}
-	return n < 64 && s[0] != '-' && s[0] && s[strlen(s) - 1] != '-';
-}
-
-static bool has_label(const struct task_group *g, const char *label)
-{
-	OBJS_EACH (&g->networks, struct network, n) {
-		OBJS_EACH (&n->reserved_ports, struct port, r)
-			if (str_eq(r->label, label))
-				return true;
-		OBJS_EACH (&n->dynamic_ports, struct port, d)
-			if (str_eq(d->label, label))
-				return true;
-	}
-	OBJS_EACH (&g->tasks, struct task, t) {
-		if (!t->resources)
-			continue;
-		OBJS_EACH (&t->resources->networks, struct network, tn) {
-			OBJS_EACH (&tn->reserved_ports, struct port, tr)
-				if (str_eq(tr->label, label))
-					return true;
-			OBJS_EACH (&tn->dynamic_ports, struct port, td)
-				if (str_eq(td->label, label))
-					return true;
-		}
-	}
-	return false;
-}
-
-void validate_services(struct problems *p, const struct task_group *g, const struct objs *services)
-{
-	OBJS_EACH (services, struct service, s) {
-		static const char *const modes[] = {"auto", "host", "driver", "alloc", "", NULL};
-		struct problems inner = {.a = p->a};
-		const char *name = s->name ? s->name : "";
-		if (!is_service_name(name))
-			problems_add(&inner,
-			    "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes: "
-			    "\"%s\"", name);
-		if (!one_of(s->address_mode, modes))
-			problems_add(&inner, "Service address_mode must be \"auto\", \"host\", \"driver\" or \"alloc\"; not \"%s\"",
-			    s->address_mode);
-		OBJS_EACH (&s->checks, struct check, k) {
-			const char *problem = check_problem(p->a, k);
-			if (problem)
-				problems_add(&inner, "Check %s invalid: %s", k->name ? k->name : "", problem);
-		}
-		/* A port that nobody defines is told only of a service that is right otherwise: the first thing is first. */
-		if (!inner.list.n && !str_empty(s->port_label) && !isdigit((unsigned char)s->port_label[0]) &&
-		    !strstr(s->port_label, "${") && !has_label(g, s->port_label))
-			problems_add(&inner, "port label \"%s\" referenced by service is not defined in the group's network",
-			    s->port_label);
-		problems_nest(p, &inner, "Service[%u] %s validation failed: ", s_i, name);
-	}
 }
 
 /* ---- tasks ---- */
@@ -281,7 +175,7 @@ static void validate_template(struct problems *p, const struct template_block *b
 		problems_add(&inner, "Must specify a source path or have an embedded template");
 	if (str_empty(b->dest_path))
 		problems_add(&inner, "Must specify a destination for the template");
-	if (!one_of(b->change_mode, modes))
+	if (!problems_one_of(b->change_mode, modes))
 		problems_add(&inner, "Unknown change mode \"%s\": expected noop, restart, signal or script", b->change_mode);
 	if (str_eq(b->change_mode, "signal") && str_empty(b->change_signal))
 		problems_add(&inner, "Must specify signal value when change mode is signal");
@@ -306,7 +200,7 @@ static void validate_task_parts(struct problems *p, const struct task_group *g, 
 		static const char *const hooks[] = {"prestart", "poststart", "poststop", NULL};
 		if (str_empty(t->lifecycle->hook))
 			problems_add(p, "Lifecycle validation failed: no lifecycle hook provided");
-		else if (!one_of(t->lifecycle->hook, hooks))
+		else if (!problems_one_of(t->lifecycle->hook, hooks))
 			problems_add(p, "Lifecycle validation failed: invalid hook: %s", t->lifecycle->hook);
 	}
 	OBJS_EACH (&t->volume_mounts, struct volume_mount, m)
@@ -340,6 +234,6 @@ void validate_task(struct problems *p, const struct task_group *g, const struct 
 		    (long long)logs,
 		    (long long)g->ephemeral_disk->size_mb);
 	validate_constraints(p, &t->constraints, &t->affinities);
-	validate_services(p, g, &t->services);
+	validate_services(p, g, t, &t->services);
 	validate_task_parts(p, g, t);
 }

@@ -170,7 +170,7 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 	check_volumes(p, g);
 	validate_network(p, g);
 	struct problems services = {.a = p->a};
-	validate_services(&services, g, &g->services);
+	validate_services(&services, g, NULL, &g->services);
 	problems_nest(p, &services, "Task group service validation failed: ");
 	OBJS_EACH (&g->tasks, struct task, t) {
 		struct problems inner = {.a = p->a};

@@ -245,6 +245,8 @@ static int replace_observed(struct apply *c, struct wire *w, struct alloc *a, co
 	x->preempted = (struct objs){0};
 	for (uint32_t i = 0; i < old.preempted.n; i++)
 		objs_push(arena, &x->preempted, arena_copy(arena, old.preempted.v[i], sizeof(struct uuid)));
+	if (MODEL_HAS(alloc_update, u, in_consul))
+		x->in_consul = u->in_consul;
 	*status = u->client_status;
 	arena_free(old.arena);
 	return 0;

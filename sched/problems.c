@@ -40,3 +40,11 @@ void problems_nest(struct problems *p, const struct problems *inner, const char 
 	va_end(ap);
 	problems_add(p, "%s%s", prefix, problems_text(inner));
 }
+
+const char *problems_one_of(const char *word, const char *const *words)
+{
+	for (; *words; words++)
+		if (str_eq(*words, word))
+			return *words;
+	return NULL;
+}

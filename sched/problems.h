@@ -18,11 +18,16 @@ const char *problems_text(const struct problems *p);
 /* Adds the text of inner, when it has any, after a prefix made of fmt. */
 void problems_nest(struct problems *p, const struct problems *inner, const char *fmt, ...) PRINTF(3, 4);
 
-/* Parts of the check of a job (sched/admit_validate.c calls these of sched/admit_task.c). */
+/* The one of the words (ended by NULL) that equals word; NULL: none does. */
+const char *problems_one_of(const char *word, const char *const *words);
+
+/* Parts of the check of a job (sched/admit_validate.c calls these of sched/admit_task.c and sched/admit_service.c). */
 void validate_constraints(struct problems *p, const struct objs *constraints, const struct objs *affinities);
 void validate_spreads(struct problems *p, const struct objs *spreads);
 void validate_network(struct problems *p, const struct task_group *g);
-void validate_services(struct problems *p, const struct task_group *g, const struct objs *services);
+/* task: whose services they are; NULL = the group's. */
+void validate_services(
+    struct problems *p, const struct task_group *g, const struct task *task, const struct objs *services);
 void validate_task(struct problems *p, const struct task_group *g, const struct task *t);
 
 #endif

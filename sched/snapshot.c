@@ -134,7 +134,7 @@ static void write_extra(struct buf *b, const struct alloc_extra *x)
 #define HAVE(field, kind) bits |= x->field ? bit : 0, bit <<= 1;
 	EXTRA_OBJECTS(HAVE)
 #undef HAVE
-	wire_put_u64(b, bits);
+	wire_put_u64(b, bits | (x->in_consul ? bit : 0));
 #define PUT(field, kind)                                                                                               \
 	if (x->field)                                                                                                  \
 		entry_put_object(b, &type_##kind, x->field);
@@ -428,6 +428,7 @@ static void take_extra(struct wire *w, struct alloc *a)
 	bit <<= 1;
 	EXTRA_OBJECTS(TAKE)
 #undef TAKE
+	x->in_consul = (bits & bit) != 0;
 	uint64_t n = wire_u64(w);
 	for (uint64_t i = 0; i < n && !w->bad; i++) {
 		const char *task = wire_str(w, x->arena);

@@ -151,6 +151,7 @@ struct alloc_extra {
 	struct uuid previous, next, followup_eval, deployment, preempted_by;
 	int64_t ended; /* when the servers heard that it is not live any more, by their clock; 0 = it is */
 	struct objs preempted; /* struct uuid */
+	bool in_consul;        /* entries of its services stand there, or may: what its client says */
 };
 
 struct metric_ref { /* one placement metric shared by the allocations of one group in one plan */

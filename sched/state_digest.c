@@ -76,6 +76,7 @@ static void put_extra(struct buf *b, const struct alloc_extra *x)
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		wire_put_uuid(b, ids[i]);
 	wire_put_i64(b, x->ended);
+	wire_put_u64(b, x->in_consul);
 	for (uint32_t i = 0; i < x->preempted.n; i++)
 		wire_put_uuid(b, *(struct uuid *)x->preempted.v[i]);
 }

@@ -148,6 +148,8 @@ static void view_extra(struct arena *a, const struct alloc_extra *x, struct allo
 	VIEW_OBJ(client_description, x->client_description);
 	VIEW_OBJ(desired_description, x->desired_description);
 	VIEW_OBJ(desired_transition, x->transition);
+	if (x->in_consul)
+		MODEL_SET(allocation, out, in_consul, true);
 	VIEW_ID(previous_allocation, x->previous);
 	VIEW_ID(next_allocation, x->next);
 	VIEW_ID(followup_eval_id, x->followup_eval);
