@@ -288,7 +288,8 @@ static int start_consul(struct running *r, struct err *e)
 	        .skip_verify = !c->consul.verify_ssl,
 	    },
 	};
-	const struct services_config sc = {.owner = d->id_text, .agent = c->name, .address = c->advertise_http};
+	const struct services_config sc = {
+	    .owner = d->id_text, .agent = c->name, .address = c->advertise_http, .folder = c->data_dir};
 	int rc;
 
 	if (!c->consul.configured)

@@ -18,6 +18,8 @@ enum { MAX_CALLS = 8 };
 #define SETTLE      (15 * SECOND)
 #define RETRY_FIRST SECOND
 #define RETRY_MAX   (30 * SECOND)
+#define REPORT_SLACK (15 * SECOND) /* left of a long TTL when a report is repeated */
+#define REPORT_TIMEOUT (5 * SECOND)
 
 enum todo { TODO_NOTHING, TODO_REGISTER, TODO_REMOVE, TODO_CHECKS /* remove checks that nobody wants, then register */ };
 
@@ -191,7 +193,7 @@ static void send_report(struct report *r)
 	r->due = clock_monotonic() + r->period;
 	consul_cancel(r->call);
 	r->call = consul_call(r->owner->consul, &consul_check_update,
-	    &(struct consul_args){.name = r->check_id, .object = u, .timeout = r->period}, on_reported, r);
+	    &(struct consul_args){.name = r->check_id, .object = u, .timeout = MIN(r->period, REPORT_TIMEOUT)}, on_reported, r);
 }
 
 /* Sends what is due; the next instant. */
@@ -242,7 +244,7 @@ void services_report(struct services *s, const char *check_id, const char *statu
 		r->owner = s;
 		r->item = it;
 		r->check_id = xstrdup(check_id);
-		r->period = MAX(ttl / 3, SECOND / 5);
+		r->period = MAX(MAX(ttl / 3, ttl - REPORT_SLACK), SECOND / 5);
 	} else if (str_eq(r->status, status) && str_eq(r->output, output)) {
 		return;
 	}
@@ -512,6 +514,16 @@ bool services_unwant(struct services *s, const char *id)
 	return true;
 }
 
+void services_remove(struct services *s, const char *id)
+{
+	if (services_unwant(s, id))
+		return;
+	struct item *it = item_get(s, id);
+
+	if (it->todo != TODO_REMOVE)
+		plan(it, TODO_REMOVE);
+}
+
 void services_set_cluster(struct services *s, const char *cluster_id)
 {
 	const char *key;
@@ -576,6 +588,7 @@ struct services *services_new(struct event_base *base, struct consul *c, const s
 	    .owner = arena_strdup(s->arena, config->owner),
 	    .agent = arena_strdup(s->arena, config->agent),
 	    .address = arena_strdup(s->arena, config->address),
+	    .folder = arena_strdup(s->arena, config->folder),
 	    .interval = config->interval ? config->interval : INTERVAL,
 	    .settle = config->settle ? config->settle : SETTLE,
 	};

@@ -8,7 +8,8 @@
  * is not wanted and
  *   has our owner id,
  *   or the address of our API: an earlier life of this agent, whose data folder is gone, or
- *   or our agent's name and our cluster: the same with another address.
+ *   or our agent's name, data folder and cluster: the same with another address. (Two agents on one machine may have one name,
+ *   never one folder.)
  * Everything else, of Nomad, of other agents and clusters, is never touched.
  *
  * Budget: in a steady state two calls to Consul for each comparison, reports of TTL checks beside; at most 8 calls under way.
@@ -26,11 +27,12 @@ struct services;
 #define SERVICES_CLUSTER "drover-cluster"
 #define SERVICES_AGENT   "drover-agent"   /* name */
 #define SERVICES_ADDRESS "drover-address" /* "host:port" of its API */
+#define SERVICES_FOLDER  "drover-folder"  /* of its data */
 #define SERVICES_ALLOC   "drover-alloc"   /* of a task's service; the caller's */
 
 struct services_config {
 	const char *owner;    /* id of this agent */
-	const char *agent, *address; /* its name and its "host:port" */
+	const char *agent, *address, *folder; /* its name, its "host:port", its data folder */
 	int64_t interval;     /* of the full comparison, ns; 0 = 30 s; with a jitter of a quarter */
 	int64_t settle;       /* after the start nothing is removed for so long, ns: what is wanted is not all known yet; 0 = 15 s */
 };
@@ -56,7 +58,9 @@ const char *services_check_id(const char *service_id, const struct consul_check_
 void services_want(struct services *s, const struct consul_service_registration *r);
 /* Not wanted any more: SERVICES_REMOVED follows, also when it never stood there. False: it was not wanted. */
 bool services_unwant(struct services *s, const char *id);
-/* State of a TTL check of a wanted service: sent at once when it is another one, and three times within its TTL. */
+/* Removes what an earlier life of this agent may have registered, and does not want it: SERVICES_REMOVED follows. */
+void services_remove(struct services *s, const char *id);
+/* State of a TTL check of a wanted service: sent at once when it is another one, and again well within its TTL. */
 void services_report(struct services *s, const char *check_id, const char *status, const char *output);
 /* Compare now (somebody says that Consul lost something). */
 void services_kick(struct services *s);

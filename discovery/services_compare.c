@@ -29,6 +29,8 @@ struct consul_service_registration *services_complete(const struct consul_servic
 	strmap_set(a, &r->meta, SERVICES_OWNER, c->owner);
 	strmap_set(a, &r->meta, SERVICES_AGENT, c->agent);
 	strmap_set(a, &r->meta, SERVICES_ADDRESS, c->address);
+	if (!str_empty(c->folder))
+		strmap_set(a, &r->meta, SERVICES_FOLDER, c->folder);
 	if (!str_empty(cluster))
 		strmap_set(a, &r->meta, SERVICES_CLUSTER, cluster);
 	OBJS_EACH(&r->checks, struct consul_check_registration, check)
@@ -136,5 +138,5 @@ bool services_is_ours(const struct consul_service *present, const struct service
 		return false;
 	return str_eq(strmap_get(m, SERVICES_OWNER), c->owner) || str_eq(strmap_get(m, SERVICES_ADDRESS), c->address) ||
 	    (!str_empty(cluster) && str_eq(strmap_get(m, SERVICES_CLUSTER), cluster) &&
-	        str_eq(strmap_get(m, SERVICES_AGENT), c->agent));
+	        str_eq(strmap_get(m, SERVICES_AGENT), c->agent) && str_eq(strmap_get(m, SERVICES_FOLDER), c->folder));
 }
