@@ -15,8 +15,9 @@
 enum {
 	HCL_MAX_SOURCE = 16 << 20, /* bytes */
 	HCL_MAX_DEPTH = 200,
-	HCL_MAX_STEPS = 20 << 20,   /* nodes evaluated */
-	HCL_MAX_MEMORY = 512 << 20, /* bytes of the arena */
+	HCL_MAX_STEPS = 4 << 20,    /* nodes evaluated, converted, compared or printed */
+	HCL_MAX_MEMORY = 384 << 20, /* bytes of tree and values */
+	HCL_MAX_RESULT = 128 << 20, /* bytes of what is made of them */
 	HCL_MAX_STRING = 16 << 20,
 	HCL_MAX_ERRORS = 20, /* shown */
 };
@@ -116,6 +117,8 @@ struct hcl_file {
 
 struct hcl {
 	struct arena *arena;
+	struct arena *result;  /* where what is decoded goes, so that it is bounded too; NULL = nowhere */
+	size_t result_start;   /* its size before */
 	struct hcl_file *file; /* that positions refer to */
 	struct buf errors;     /* text for people, one paragraph for each */
 	int n_errors;
@@ -201,7 +204,7 @@ void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v);
 extern const struct hcl_type hcl_any, hcl_type_bool, hcl_type_number, hcl_type_string;
 const struct hcl_type *hcl_type_of(struct hcl *h, struct hcl_value *v);
 const struct hcl_type *hcl_type_of_elements(struct hcl *h, enum hcl_kind kind, const struct hcl_type *elem);
-bool hcl_type_equal(const struct hcl_type *a, const struct hcl_type *b);
+bool hcl_type_equal(struct hcl *h, const struct hcl_type *a, const struct hcl_type *b);
 const char *hcl_type_name(struct hcl *h, const struct hcl_type *t); /* "list of string" */
 /* The type that all of these convert to, NULL when there is none. */
 const struct hcl_type *hcl_unify(struct hcl *h, const struct hcl_type *const *types, uint32_t n);

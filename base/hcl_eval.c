@@ -10,15 +10,16 @@ static const char each_name[] = "*"; /* the item of a splat: no name of the lang
 
 static void too_expensive(struct hcl *h, struct hcl_range at)
 {
-	hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps or %d MiB", HCL_MAX_STEPS,
-	    HCL_MAX_MEMORY >> 20);
+	hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps, or %d MiB, or makes a job of more than %d MiB",
+	    HCL_MAX_STEPS, HCL_MAX_MEMORY >> 20, HCL_MAX_RESULT >> 20);
 }
 
 bool hcl_over_budget(struct hcl *h, struct hcl_range at)
 {
 	if (h->exhausted)
 		return true;
-	if (++h->steps < HCL_MAX_STEPS && arena_size(h->arena) < HCL_MAX_MEMORY)
+	if (++h->steps < HCL_MAX_STEPS && arena_size(h->arena) < HCL_MAX_MEMORY &&
+	    (!h->result || arena_size(h->result) - h->result_start < HCL_MAX_RESULT))
 		return false;
 	h->exhausted = true; /* said once; everything after fails silently */
 	too_expensive(h, at);
@@ -139,7 +140,7 @@ static const struct hcl_type *element_type(struct hcl *h, struct hcl_value **ite
 	const struct hcl_type *t = n ? hcl_type_of(h, items[0]) : &hcl_any;
 
 	for (uint32_t i = 1; i < n; i++)
-		if (!hcl_type_equal(t, hcl_type_of(h, items[i])))
+		if (!hcl_type_equal(h, t, hcl_type_of(h, items[i])))
 			return NULL;
 	return t;
 }

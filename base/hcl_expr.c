@@ -7,6 +7,8 @@ struct hcl_expr *expr_new(struct parser *p, enum hcl_expr_kind kind, uint32_t fr
 {
 	struct hcl_expr *e = arena_alloc(p->h->arena, sizeof(*e));
 
+	if (arena_size(p->h->arena) > HCL_MAX_MEMORY)
+		parse_fail(p, here(p), "File too large", "reading this file takes too much memory");
 	e->kind = kind;
 	e->range = (struct hcl_range){from, p->at};
 	return e;

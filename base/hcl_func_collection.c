@@ -286,7 +286,7 @@ static struct hcl_value *fn_merge(struct hcl_call *c)
 		if (v->kind == HCL_NULL)
 			continue;
 		total += v->n;
-		same = same && (!first || hcl_type_equal(first, t));
+		same = same && (!first || hcl_type_equal(c->h, first, t));
 		first = first ? first : t;
 	}
 	if (total > MAX_ITEMS)

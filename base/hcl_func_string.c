@@ -283,27 +283,27 @@ static struct hcl_value *fn_join(struct hcl_call *c)
 
 static struct hcl_value *fn_split(struct hcl_call *c)
 {
-	const char *sep = c->args[0]->s, *s = c->args[1]->s, *at;
+	const char *sep = c->args[0]->s, *s = c->args[1]->s, *end = s + c->args[1]->n, *at;
+	size_t sep_n = c->args[0]->n;
 	struct hcl_value **items = NULL, *out;
 	uint32_t n = 0, cap = 0;
 
-	for (bool more = *s || *sep; more;) {
+	for (bool more = *s || sep_n; more && !hcl_over_budget(c->h, c->at);) {
 		if (n == cap)
 			items = xrealloc(items, cap = cap ? 2 * cap : 16, sizeof(*items));
-		if (*sep) {
-			at = strstr(s, sep);
+		if (sep_n) {
+			at = memmem(s, (size_t)(end - s), sep, sep_n);
 		} else { /* an empty separator takes every character for itself */
-			size_t len = *s ? rune_bytes(s, strlen(s)) : 0;
-
-			at = s[len] ? s + len : NULL;
+			at = s + rune_bytes(s, (size_t)(end - s));
+			at = at < end ? at : NULL;
 		}
 		more = at != NULL;
-		items[n++] = hcl_string(c->h, s, at ? (size_t)(at - s) : strlen(s));
-		s = at + strlen(sep);
+		items[n++] = hcl_string(c->h, s, (size_t)((at ? at : end) - s));
+		s = at ? at + sep_n : end;
 	}
 	out = hcl_list(c->h, &hcl_type_string, items, n);
 	free(items);
-	return out;
+	return c->h->exhausted ? NULL : out;
 }
 
 /* Puts a replacement: $1, $name and ${name} stand for groups, $$ for a dollar sign; groups there are not are empty. */
@@ -392,24 +392,25 @@ static struct hcl_value *fn_regex_replace(struct hcl_call *c)
 static struct hcl_value *fn_replace(struct hcl_call *c)
 {
 	cleanup_buf struct buf out = BUF_INIT;
-	const char *s = c->args[0]->s, *old = c->args[1]->s, *new = c->args[2]->s, *at;
+	const char *s = c->args[0]->s, *end = s + c->args[0]->n, *at;
+	const struct hcl_value *old = c->args[1], *new = c->args[2];
 
 	buf_init(&out, HCL_MAX_STRING);
-	if (!*old) { /* stands before every character and at the end */
-		for (size_t i = 0, n; i < c->args[0]->n; i += n) {
-			n = rune_bytes(s + i, c->args[0]->n - i);
-			buf_puts(&out, new);
-			buf_put(&out, s + i, n);
+	if (!old->n) { /* stands before every character and at the end */
+		for (size_t n; s < end; s += n) {
+			n = rune_bytes(s, (size_t)(end - s));
+			buf_put(&out, new->s, new->n);
+			buf_put(&out, s, n);
 		}
-		buf_puts(&out, new);
+		buf_put(&out, new->s, new->n);
 		return text(c, &out);
 	}
-	while ((at = strstr(s, old))) {
+	while (!out.full && (at = memmem(s, (size_t)(end - s), old->s, old->n))) {
 		buf_put(&out, s, (size_t)(at - s));
-		buf_puts(&out, new);
-		s = at + strlen(old);
+		buf_put(&out, new->s, new->n);
+		s = at + old->n;
 	}
-	buf_puts(&out, s);
+	buf_put(&out, s, (size_t)(end - s));
 	return text(c, &out);
 }
 

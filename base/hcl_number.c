@@ -4,6 +4,7 @@
  * an operation has the precision of its more precise operand. Limbs live in the arena: nothing needs freeing.
  */
 #define MPFR_USE_INTMAX_T
+#include <ctype.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <gmp.h>
@@ -20,6 +21,7 @@ enum {
 
 struct hcl_number {
 	__mpfr_struct m[1];
+	const char *text; /* of a decimal as it was written, when that is short enough to be the shortest; else NULL */
 };
 
 static struct hcl_number *number_new(struct hcl *h, mpfr_prec_t precision)
@@ -63,6 +65,21 @@ struct hcl_value *hcl_double(struct hcl *h, double d)
 	return mpfr_number_p(n->m) ? number_value(h, n) : NULL;
 }
 
+/* Without needless zeros before and after; so few digits that no others mean the same number. */
+static const char *trimmed(struct hcl *h, const char *s)
+{
+	const char *point = strchr(s, '.');
+	size_t n = strlen(s);
+
+	while (*s == '0' && isdigit((unsigned char)s[1])) {
+		s++;
+		n--;
+	}
+	while (point && n && s[n - 1] == '0')
+		n--;
+	return arena_strndup(h->arena, s, n - (point && s[n - 1] == '.'));
+}
+
 struct hcl_value *hcl_number_parse(struct hcl *h, const char *text, size_t n)
 {
 	char copy[1200], *end;
@@ -79,6 +96,8 @@ struct hcl_value *hcl_number_parse(struct hcl *h, const char *text, size_t n)
 	mpfr_strtofr(num->m, copy, &end, 10, MPFR_RNDN);
 	if (*end || end == copy || out_of_range(num->m, MAX_EXPONENT))
 		return NULL;
+	if (n < 100 && isdigit((unsigned char)*copy) && strspn(copy, "0123456789.") == n)
+		num->text = trimmed(h, copy);
 	return number_value(h, num);
 }
 
@@ -162,6 +181,8 @@ const char *hcl_number_text(struct hcl *h, const struct hcl_value *v)
 	mpfr_exp_t exponent;
 	int64_t i;
 
+	if (v->num->text)
+		return v->num->text;
 	if (hcl_number_int(v, &i))
 		return arena_printf(h->arena, "%s%lld", !i && hcl_number_is_negative(v) ? "-" : "", (long long)i);
 	char *digits = shortest(v->num->m, &exponent);

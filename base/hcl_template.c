@@ -21,6 +21,8 @@ struct pieces {
 	bool trim_next; /* the marker before this was ~} */
 };
 
+enum { MAX_PIECES = 1 << 20 }; /* of one template */
+
 static struct piece *add_piece(struct pieces *l, enum piece_kind kind, uint32_t from)
 {
 	if (l->n == l->cap)
@@ -38,6 +40,19 @@ static void free_pieces(struct pieces *l)
 	for (uint32_t i = 0; i < l->n; i++)
 		buf_free(&l->v[i].text);
 	free(l->v);
+}
+
+/* Lines that no marker touches any more are kept as one piece: all but the last of a run of text. */
+static void merge_lines(struct pieces *l)
+{
+	struct piece *last = l->n ? &l->v[l->n - 1] : NULL, *before = l->n > 1 ? last - 1 : NULL;
+
+	if (!before || last->kind != PIECE_TEXT || before->kind != PIECE_TEXT)
+		return;
+	buf_put(&before->text, last->text.data ? last->text.data : "", last->text.len);
+	before->range.to = last->range.to;
+	buf_free(&last->text);
+	l->n--;
 }
 
 static size_t leading_space(const char *s, size_t n)
@@ -204,7 +219,7 @@ static bool parse_escape(struct parser *p, struct buf *out)
 
 		rune = rune << 4 | (uint32_t)(d <= '9' ? d - '0' : d - 'a' + 10);
 	}
-	if (!digits || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000)) {
+	if (!digits || !rune || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000)) {
 		parse_fail(p, (struct hcl_range){from, p->at}, "Invalid escape sequence",
 		    "The backslash introduces \\n, \\r, \\t, \\\", \\\\, \\uNNNN or \\UNNNNNNNN; a backslash itself is written \\\\.");
 		return false;
@@ -461,7 +476,7 @@ static bool is_end_marker(const struct parser *p, uint32_t at, const char *marke
 	return at >= p->len || p->src[at] == '\n';
 }
 
-static bool read_heredoc(struct parser *p, struct pieces *l, const char *marker, uint32_t from)
+static bool read_heredoc(struct parser *p, struct pieces *l, const char *marker, uint32_t from, bool flush)
 {
 	bool line_start = true;
 
@@ -489,11 +504,15 @@ static bool read_heredoc(struct parser *p, struct pieces *l, const char *marker,
 			p->at++;
 			line_start = c == '\n';
 		}
+		if (!flush)
+			merge_lines(l);
 		struct piece *piece = add_piece(l, PIECE_TEXT, start);
 
 		piece->text = text;
 		end_text(l, piece, p->at);
-		if (marked && !parse_marker(p, l))
+		if (l->n > MAX_PIECES)
+			parse_fail(p, (struct hcl_range){from, from + 2}, "Template too long", "a template may have about a million lines and markers");
+		if (p->failed || (marked && !parse_marker(p, l)))
 			return false;
 	}
 }
@@ -516,7 +535,7 @@ struct hcl_expr *parse_heredoc(struct parser *p)
 	p->at++;
 	struct hcl_expr *e = NULL;
 
-	if (read_heredoc(p, &l, marker, from)) {
+	if (read_heredoc(p, &l, marker, from, flush)) {
 		/* Stand before the line feed of the end marker: it ends the attribute. */
 		uint32_t end = next_line(p, p->at);
 

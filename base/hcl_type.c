@@ -39,16 +39,16 @@ const struct hcl_type *hcl_type_of(struct hcl *h, struct hcl_value *v)
 	return v->type = t;
 }
 
-bool hcl_type_equal(const struct hcl_type *a, const struct hcl_type *b)
+bool hcl_type_equal(struct hcl *h, const struct hcl_type *a, const struct hcl_type *b)
 {
 	if (a == b)
 		return true;
-	if (a->kind != b->kind || a->n != b->n)
+	if (a->kind != b->kind || a->n != b->n || hcl_over_budget(h, h->at))
 		return false;
 	if (a->elem)
-		return hcl_type_equal(a->elem, b->elem);
+		return hcl_type_equal(h, a->elem, b->elem);
 	for (uint32_t i = 0; i < a->n; i++)
-		if ((a->names && !str_eq(a->names[i], b->names[i])) || !hcl_type_equal(a->types[i], b->types[i]))
+		if ((a->names && !str_eq(a->names[i], b->names[i])) || !hcl_type_equal(h, a->types[i], b->types[i]))
 			return false;
 	return true;
 }
@@ -135,7 +135,9 @@ static bool can_convert(struct hcl *h, const struct hcl_type *in, const struct h
 {
 	bool in_list = in->kind == HCL_LIST || in->kind == HCL_SET;
 
-	if (is_any(out) || is_any(in) || hcl_type_equal(in, out))
+	if (hcl_over_budget(h, h->at))
+		return false;
+	if (is_any(out) || is_any(in) || hcl_type_equal(h, in, out))
 		return true;
 	if (is_primitive(in) && is_primitive(out))
 		return in->kind == HCL_STRING || out->kind == HCL_STRING;
@@ -166,14 +168,14 @@ static bool can_convert(struct hcl *h, const struct hcl_type *in, const struct h
 /* ---- what several types have in common ---- */
 
 /* < 0: a is the more general one. */
-static int compare(const struct hcl_type *a, const struct hcl_type *b)
+static int compare(struct hcl *h, const struct hcl_type *a, const struct hcl_type *b)
 {
 	if (is_any(a) || is_any(b))
 		return is_any(a) == is_any(b) ? 0 : is_any(a) ? 1 : -1;
 	if (is_primitive(a) && is_primitive(b))
 		return a->kind == b->kind ? 0 : a->kind == HCL_STRING ? -1 : b->kind == HCL_STRING ? 1 : 0;
 	if (a->elem && a->kind == b->kind)
-		return compare(a->elem, b->elem);
+		return compare(h, a->elem, b->elem);
 	if (a->kind == HCL_SET && (b->kind == HCL_LIST || b->kind == HCL_TUPLE))
 		return 1;
 	if (b->kind == HCL_SET && (a->kind == HCL_LIST || a->kind == HCL_TUPLE))
@@ -186,14 +188,14 @@ static int compare(const struct hcl_type *a, const struct hcl_type *b)
 		return -1;
 	if (a->kind == HCL_OBJECT && b->kind == HCL_MAP)
 		return 1;
-	if (a->kind != b->kind || a->kind < HCL_LIST || a->n != b->n)
+	if (a->kind != b->kind || a->kind < HCL_LIST || a->n != b->n || hcl_over_budget(h, h->at))
 		return 0;
 	bool above = false, below = false;
 
 	for (uint32_t i = 0; i < a->n; i++) {
 		if (a->names && !str_eq(a->names[i], b->names[i]))
 			return 0;
-		int c = compare(a->types[i], b->types[i]);
+		int c = compare(h, a->types[i], b->types[i]);
 
 		above = above || c < 0;
 		below = below || c > 0;
@@ -286,14 +288,14 @@ static const struct hcl_type *choose(struct hcl *h, const struct hcl_type *const
 		bool seen = false;
 
 		for (uint32_t k = 0; k < m && !seen; k++)
-			seen = hcl_type_equal(kinds[k], types[i]);
+			seen = hcl_type_equal(h, kinds[k], types[i]);
 		if (seen)
 			continue;
 		if (m >= 64) /* more different types than any real file has in one place */
 			return NULL;
 		uint32_t at = m++;
 
-		for (; at > 0 && compare(types[i], kinds[at - 1]) < 0; at--)
+		for (; at > 0 && compare(h, types[i], kinds[at - 1]) < 0; at--)
 			kinds[at] = kinds[at - 1];
 		kinds[at] = types[i];
 	}
@@ -317,7 +319,7 @@ const struct hcl_type *hcl_unify(struct hcl *h, const struct hcl_type *const *ty
 		return NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		count[types[i]->kind]++;
-		same = same && hcl_type_equal(types[0], types[i]);
+		same = same && hcl_type_equal(h, types[0], types[i]);
 	}
 	if (same)
 		return types[0];
@@ -446,7 +448,7 @@ struct hcl_value *hcl_as(struct hcl *h, const struct hcl_type *want, struct hcl_
 	if (is_any(want) || hcl_over_budget(h, h->at))
 		return v;
 	have = hcl_type_of(h, v);
-	if (hcl_type_equal(have, want) && !has_any(want))
+	if (hcl_type_equal(h, have, want) && !has_any(want))
 		return v;
 	if (v->kind == HCL_NULL)
 		return can_convert(h, have, want) ? hcl_null_of(h, want) : no(why, required(h, want, v));

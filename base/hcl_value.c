@@ -100,6 +100,8 @@ static void put_hash(struct hcl *h, struct buf *b, const struct hcl_value *v)
 	static const char open[] = {[HCL_LIST] = '[', [HCL_SET] = '[', [HCL_TUPLE] = '<', [HCL_MAP] = '{', [HCL_OBJECT] = '<'};
 	static const char close[] = {[HCL_LIST] = ']', [HCL_SET] = ']', [HCL_TUPLE] = '>', [HCL_MAP] = '}', [HCL_OBJECT] = '>'};
 
+	if (b->full || hcl_over_budget(h, h->at))
+		return;
 	switch (v->kind) {
 	case HCL_NULL:
 		buf_putc(b, '~');
@@ -284,9 +286,11 @@ struct hcl_value *hcl_to(struct hcl *h, enum hcl_kind kind, struct hcl_value *v)
 	return NULL;
 }
 
-static bool same_content(const struct hcl_value *a, const struct hcl_value *b)
+static bool same_content(struct hcl *h, const struct hcl_value *a, const struct hcl_value *b)
 {
-	if (a->kind != b->kind || a->n != b->n)
+	if (a == b)
+		return true;
+	if (a->kind != b->kind || a->n != b->n || hcl_over_budget(h, h->at))
 		return false;
 	switch (a->kind) {
 	case HCL_NULL:
@@ -301,7 +305,7 @@ static bool same_content(const struct hcl_value *a, const struct hcl_value *b)
 		break;
 	}
 	for (uint32_t i = 0; i < a->n; i++)
-		if ((a->keys && !str_eq(a->keys[i], b->keys[i])) || !same_content(a->items[i], b->items[i]))
+		if ((a->keys && !str_eq(a->keys[i], b->keys[i])) || !same_content(h, a->items[i], b->items[i]))
 			return false;
 	return true;
 }
@@ -310,9 +314,9 @@ bool hcl_equal(struct hcl *h, struct hcl_value *a, struct hcl_value *b)
 {
 	if (a->kind != b->kind || a->n != b->n)
 		return false;
-	if (a->kind >= HCL_LIST && !hcl_type_equal(hcl_type_of(h, a), hcl_type_of(h, b)))
+	if (a->kind >= HCL_LIST && !hcl_type_equal(h, hcl_type_of(h, a), hcl_type_of(h, b)))
 		return false;
-	return same_content(a, b);
+	return same_content(h, a, b);
 }
 
 const char *hcl_kind_name(const struct hcl_value *v)
@@ -327,6 +331,8 @@ struct value *hcl_to_value(struct arena *a, struct hcl *h, const struct hcl_valu
 {
 	int64_t i;
 
+	if (hcl_over_budget(h, h->at))
+		return value_null(a);
 	switch (v->kind) {
 	case HCL_NULL:
 		return value_null(a);
@@ -386,6 +392,8 @@ struct hcl_value *hcl_from_value(struct hcl *h, const struct value *v)
 
 void hcl_put_json(struct hcl *h, struct buf *b, const struct hcl_value *v)
 {
+	if (b->full || hcl_over_budget(h, h->at))
+		return;
 	switch (v->kind) {
 	case HCL_NULL:
 		buf_puts(b, "null");

@@ -135,7 +135,7 @@ int jobspec_parse(const char *text, size_t n, const struct jobspec_options *o, s
 
 	if (o->json || jobspec_is_json(text, n))
 		return parse_json(text, n, name, a, out, e);
-	struct hcl h = {.arena = arena_new(), .file = &file, .allow_files = o->allow_file_functions};
+	struct hcl h = {.arena = arena_new(), .file = &file, .allow_files = o->allow_file_functions, .result = a, .result_start = arena_size(a)};
 	struct job *job = MODEL_NEW(a, job);
 	struct vars vars;
 	int r = 0;

@@ -37,7 +37,7 @@ void decode_unknown(struct decoder *d, const struct type *t, const char *name, s
 	struct candidate c = {.name = name, .best = 3};
 	char hint[300] = "";
 
-	for (uint16_t i = 0; i < t->n; i++)
+	for (uint16_t i = 0; i < t->n && d->h->n_errors < HCL_MAX_ERRORS; i++)
 		if (t->fields[i].hcl)
 			consider(&c, t->fields[i].hcl, is_block_kind(&t->fields[i]) == block);
 	for (size_t i = 0; (special = special_name(t, true, i)); i++)
@@ -226,16 +226,23 @@ static void no_blocks(struct decoder *d, const struct expanded *b)
 		    "Blocks of type \"%s\" are not expected here: a %s block holds key = value pairs.", b->body->blocks[i]->type, b->type);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct strmap_item *)a)->key, ((const struct strmap_item *)b)->key);
+}
+
 static void decode_pairs(struct decoder *d, struct strmap *out, const struct expanded *b)
 {
+	out->v = arena_alloc(d->arena, (b->body->n_attrs + 1) * sizeof(*out->v));
 	for (uint32_t i = 0; i < b->body->n_attrs; i++) {
 		const struct hcl_attr *a = b->body->attrs[i];
 		struct hcl_value *v = hcl_eval(d->h, a->expr, b->scope);
 		const char *s = v ? decode_string(d, v, a->expr->range) : NULL;
 
 		if (s)
-			strmap_set(d->arena, out, a->name, s);
+			out->v[out->n++] = (struct strmap_item){arena_strdup(d->arena, a->name), s};
 	}
+	qsort(out->v, out->n, sizeof(*out->v), by_key);
 	no_blocks(d, b);
 }
 

@@ -1,0 +1,3 @@
+﻿job "bom" {
+  datacenters = ["dc1"]
+}
