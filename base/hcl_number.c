@@ -143,37 +143,42 @@ static const char *plain(struct hcl *h, const char *digits, long exponent)
 	return arena_strdup(h->arena, b.data);
 }
 
-/* Does the number, rounded to so many digits, read back as itself? */
-static bool reads_back(mpfr_srcptr m, size_t digits, mpfr_ptr scratch)
-{
-	mpfr_exp_t exponent;
-	char *s = mpfr_get_str(NULL, &exponent, 10, digits, m, MPFR_RNDN);
-	cleanup_free char *again = xasprintf("%s0.%se%ld", *s == '-' ? "-" : "", s + (*s == '-'), (long)exponent);
-
-	mpfr_free_str(s);
-	mpfr_set_str(scratch, again, 10, MPFR_RNDN);
-	return mpfr_equal_p(scratch, m);
-}
-
-/* The fewest digits that read back as the number, and its decimal exponent: 0.DIGITS times ten to that. */
+/*
+ * The fewest digits between the numbers that lie halfway to the neighbours, and the decimal exponent: 0.DIGITS times ten
+ * to that. At a power of two the neighbour below is taken to be as far away as the one above, and digits are compared at
+ * their place alone, as the language's own implementation does it: where that matters, what it prints is the rule.
+ */
 static char *shortest(mpfr_srcptr m, mpfr_exp_t *exponent)
 {
-	size_t low = 1, high = MAX_DIGITS;
-	mpfr_t scratch;
+	mpfr_prec_t precision = mpfr_get_prec(m);
+	bool inclusive = mpfr_min_prec(m) < precision; /* an even mantissa */
+	bool down = false, up = false;
+	mpfr_exp_t ignored;
+	mpfr_t half, low, high;
+	size_t n = 0;
 
-	mpfr_init2(scratch, mpfr_get_prec(m));
-	while (low <= 8 && !reads_back(m, low, scratch)) /* most are short */
-		low++;
-	while (low > 8 && low < high) {
-		size_t mid = (low + high) / 2;
+	mpfr_inits2(precision + 2, half, low, high, (mpfr_ptr)NULL);
+	mpfr_set_ui_2exp(half, 1, mpfr_get_exp(m) - precision - 1, MPFR_RNDN);
+	(mpfr_signbit(m) ? mpfr_add : mpfr_sub)(low, m, half, MPFR_RNDN);
+	(mpfr_signbit(m) ? mpfr_sub : mpfr_add)(high, m, half, MPFR_RNDN);
+	char *d = mpfr_get_str(NULL, exponent, 10, MAX_DIGITS, m, MPFR_RNDZ);
+	char *l = mpfr_get_str(NULL, &ignored, 10, MAX_DIGITS, low, MPFR_RNDZ);
+	char *u = mpfr_get_str(NULL, &ignored, 10, MAX_DIGITS, high, MPFR_RNDZ);
 
-		if (reads_back(m, mid, scratch))
-			high = mid;
-		else
-			low = mid + 1;
+	for (size_t sign = *d == '-'; !down && !up && n < MAX_DIGITS; n++) {
+		const char *a = d + sign + n, *b = l + sign + n, *c = u + sign + n;
+		bool low_ends = strspn(b + 1, "0") == strlen(b + 1), high_ends = strspn(c + 1, "0") == strlen(c + 1);
+
+		down = *a != *b || (inclusive && low_ends);
+		up = *a != *c && (inclusive || *a + 1 < *c || !high_ends);
 	}
-	mpfr_clear(scratch);
-	return mpfr_get_str(NULL, exponent, 10, MAX(low, (size_t)1), m, MPFR_RNDN);
+	mpfr_free_str(d);
+	mpfr_free_str(l);
+	mpfr_free_str(u);
+	mpfr_clears(half, low, high, (mpfr_ptr)NULL);
+	mpfr_rnd_t rounding = down && up ? MPFR_RNDN : up ? MPFR_RNDA : MPFR_RNDZ;
+
+	return mpfr_get_str(NULL, exponent, 10, n, m, rounding);
 }
 
 const char *hcl_number_text(struct hcl *h, const struct hcl_value *v)
@@ -183,7 +188,7 @@ const char *hcl_number_text(struct hcl *h, const struct hcl_value *v)
 
 	if (v->num->text)
 		return v->num->text;
-	if (hcl_number_int(v, &i))
+	if (hcl_number_int(v, &i) && (!i || mpfr_get_exp(v->num->m) <= mpfr_get_prec(v->num->m)))
 		return arena_printf(h->arena, "%s%lld", !i && hcl_number_is_negative(v) ? "-" : "", (long long)i);
 	char *digits = shortest(v->num->m, &exponent);
 	const char *text = plain(h, digits, exponent);

@@ -117,6 +117,19 @@ void json_put_int(struct buf *b, int64_t v)
 	buf_put(b, p, (size_t)(out + sizeof(out) - p));
 }
 
+/* "1.25e+16" in full: its digits, and zeros as far as the exponent goes. */
+static void put_padded(struct buf *b, const char *text, const char *exp)
+{
+	const char *point = memchr(text, '.', (size_t)(exp - text));
+	size_t after = point ? (size_t)(exp - point) - 1 : 0;
+
+	buf_put(b, text, (size_t)((point ? point : exp) - text));
+	if (point)
+		buf_put(b, point + 1, after);
+	for (size_t zeros = strtoul(exp + 1, NULL, 10) - after; zeros; zeros--)
+		buf_putc(b, '0');
+}
+
 void json_put_double(struct buf *b, double v)
 {
 	char out[64];
@@ -138,10 +151,13 @@ void json_put_double(struct buf *b, double v)
 	}
 	char *exp = strchr(out, 'e');
 	/* Go switches to exponents below 1e-6 and from 1e21 on; printf does below 1e-4 and at 1e15. */
-	if (exp && size >= 1e-6 && size < 1e21) {
+	if (exp && size >= 1e-6 && size < 1) {
 		int places = (int)(exp - out) - (strchr(out, '.') ? 2 : 1) - (v < 0);
 
-		snprintf(out, sizeof(out), "%.*f", size < 1 ? places - atoi(exp + 1) : 0, v);
+		snprintf(out, sizeof(out), "%.*f", places - atoi(exp + 1), v);
+	} else if (exp && size < 1e21 && size >= 1) {
+		put_padded(b, out, exp);
+		return;
 	} else if (exp && exp[2] == '0') {
 		memmove(exp + 2, exp + 3, strlen(exp + 3) + 1);
 	}

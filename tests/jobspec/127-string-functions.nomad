@@ -3,7 +3,7 @@ job "str" {
   meta {
     chomp      = chomp("x\r\n\n")
     format     = format("%s-%03d-%5.1f-%t-%q-%x-%v", "a", 7, 2.25, true, "q\"", 255, [1, "x"])
-    format2    = format("%[2]s %[1]s|%-5s|%5s|%+d|%e|%g|%%", "a", "b", "c", "d", 5, 1234.5, 0.00001)
+    format2    = format("%[2]s %[1]s|%-5s|%5s|%+d|%e|%g|%%", "a", "b", "c", 4, 1234.5, 0.00001)
     format3    = format("%v %v %v %v", 1000000, 0.1, null, { a = 1 })
     formatlist = join(";", formatlist("%s=%d", ["a", "b"], [1, 2]))
     formatrep  = join(";", formatlist("%s-%s", ["a", "b"], "x"))

@@ -32,6 +32,13 @@ static void differ(struct buf *out, const char *path, const json_t *want, const 
 	buf_printf(out, "\n  %s: expected %s, got %s", path, a ? a : "nothing", b ? b : "nothing");
 }
 
+static bool same(const json_t *want, const json_t *got)
+{
+	if (json_is_integer(want) && json_is_integer(got))
+		return json_integer_value(want) == json_integer_value(got);
+	return json_is_number(want) ? json_number_value(want) == json_number_value(got) : json_equal(want, got);
+}
+
 static void compare(struct buf *out, const char *path, const json_t *want, const json_t *got)
 {
 	const char *key;
@@ -64,7 +71,7 @@ static void compare(struct buf *out, const char *path, const json_t *want, const
 
 				compare(out, below, v, json_array_get(got, i));
 			}
-	} else if (json_is_number(want) ? json_number_value(want) != json_number_value(got) : !json_equal(want, got)) {
+	} else if (!same(want, got)) {
 		differ(out, path, want, got);
 	}
 }

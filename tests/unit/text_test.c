@@ -116,6 +116,9 @@ static void test_numbers_look_as_go_writes_them_and_read_back(void **state)
 	expect_number(0.1, "0.1");
 	expect_number(100, "100");
 	expect_number(1e20, "100000000000000000000");
+	expect_number(18446744073709551616.0, "18446744073709552000");
+	expect_number(-123456789012345678901.0, "-123456789012345680000");
+	expect_number(1e15, "1000000000000000");
 	expect_number(1e21, "1e+21");
 	expect_number(1e-6, "0.000001");
 	expect_number(1e-7, "1e-7");
