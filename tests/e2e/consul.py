@@ -82,9 +82,10 @@ class Answer:
 class ConsulAgent:
     """One `consul agent` process. It keeps its data over stop and start."""
 
-    def __init__(self, consul, name, server):
-        self.consul, self.name, self.server = consul, name, server
-        self.ip = free_address()
+    def __init__(self, consul, name, server, ip=None, prefix=()):
+        """prefix: words before the command, which put it on another machine (nemesis.py); ip: of that machine."""
+        self.consul, self.name, self.server, self.prefix = consul, name, server, list(prefix)
+        self.ip = ip or free_address()
         self.dir = os.path.join(consul.dir, name)
         self.log = os.path.join(self.dir, "consul.log")
         self.process = None
@@ -146,7 +147,7 @@ class ConsulAgent:
         self.configure()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [executable(), "agent", "-config-file", os.path.join(self.dir, "consul.json")], stdout=log, stderr=log,
+                [*self.prefix, executable(), "agent", "-config-file", os.path.join(self.dir, "consul.json")], stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True)
         return self
 
@@ -208,13 +209,15 @@ class ConsulAgent:
 class Consul:
     """A datacenter: servers, client agents that have joined them, and with ACLs the management token."""
 
-    def __init__(self, folder, servers=1, clients=0, acl=False, tls=False, config=None, datacenter="dc1"):
+    def __init__(self, folder, servers=1, clients=0, acl=False, tls=False, config=None, datacenter="dc1", machines=()):
+        """machines: of the servers, then of the clients; without them each has a loopback address."""
         self.dir, self.acl, self.tls, self.config, self.datacenter = folder, acl, tls, config or {}, datacenter
         self.token = ""
+        places = [{"ip": m.ip, "prefix": m.prefix} for m in machines] or [{}] * (servers + clients)
         self.servers = []
         for n in range(servers):
-            self.servers.append(ConsulAgent(self, "consul-%d" % (n + 1), True))
-        self.clients = [ConsulAgent(self, "client-%d" % (n + 1), False) for n in range(clients)]
+            self.servers.append(ConsulAgent(self, "consul-%d" % (n + 1), True, **places[n]))
+        self.clients = [ConsulAgent(self, "client-%d" % (n + 1), False, **places[servers + n]) for n in range(clients)]
 
     @property
     def agents(self):

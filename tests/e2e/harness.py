@@ -72,8 +72,10 @@ class Agent:
     """One `drover agent` process with its own folder and port."""
 
     def __init__(self, cluster, name, server=True, client=True, config="", servers=(), env=None, datacenter="dc1",
-                 user=None, journal="file"):
+                 user=None, journal="file", machine=None):
+        """machine: where it runs (nemesis.py), with an address of its own; else on loopback."""
         self.cluster, self.name = cluster, name
+        self.host, self.prefix = (machine.ip, machine.prefix) if machine else ("127.0.0.1", [])
         self.dir = os.path.join(cluster.dir, name)
         os.makedirs(self.dir, exist_ok=True)
         self.data = os.path.join(self.dir, "data")
@@ -84,7 +86,7 @@ class Agent:
         self.user = user
         self.conf = os.path.join(self.dir, "drover.conf")
         lines = ['name = "%s"' % name, 'datacenter = "%s"' % datacenter, 'data_dir = "%s"' % self.data,
-                 'bind_addr = "127.0.0.1"', 'log_level = "DEBUG"', 'ports { http = %d }' % self.port]
+                 'bind_addr = "%s"' % self.host, 'log_level = "DEBUG"', 'ports { http = %d }' % self.port]
         if server:
             lines.append('server { enabled = true  journal = "%s"  %s }' % (journal, cluster.server_options))
         if client:
@@ -96,7 +98,7 @@ class Agent:
 
     @property
     def address(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.host, self.port)
 
     @property
     def url(self):
@@ -107,7 +109,7 @@ class Agent:
             shutil.chown(self.dir, self.user)
             os.chmod(self.cluster.dir, 0o755)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([DROVER, "agent", "-config", self.conf], stdout=log, stderr=log, user=self.user,
+            self.process = subprocess.Popen([*self.prefix, DROVER, "agent", "-config", self.conf], stdout=log, stderr=log, user=self.user,
                                             group=pwd.getpwnam(self.user).pw_gid if self.user else None,
                                             extra_groups=[] if self.user else None,
                                             stdin=subprocess.DEVNULL, env=self.env, start_new_session=True)
