@@ -443,9 +443,10 @@ static int spec_file(const struct keeper_spec *spec, struct err *e)
 	return high < 0 ? err_set(e, -errno, "out of file descriptors: %s", strerror(errno)) : high;
 }
 
-static int spawn(const char *record, const int fds[3], pid_t *pid)
+/* word: its argument; fds[i] becomes descriptor i of the new process, /dev/null where it is negative. */
+static int spawn(const char *word, const int *fds, int n, pid_t *pid)
 {
-	char *argv[] = {(char *)"drover-keeper", (char *)record, NULL}, *env[] = {NULL};
+	char *argv[] = {(char *)"drover-keeper", (char *)word, NULL}, *env[] = {NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -453,10 +454,12 @@ static int spawn(const char *record, const int fds[3], pid_t *pid)
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&files);
-	for (int fd = 0; fd < 3; fd++)
-		posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
-	for (int i = 0; i < 3; i++)
-		posix_spawn_file_actions_adddup2(&files, fds[i], KEEPER_FD_SPEC + i);
+	for (int i = 0; i < n; i++) {
+		if (fds[i] < 0)
+			posix_spawn_file_actions_addopen(&files, i, "/dev/null", O_RDWR, 0);
+		else
+			posix_spawn_file_actions_adddup2(&files, fds[i], i);
+	}
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -489,7 +492,7 @@ int keeper_start(struct event_base *base, const char *record, uint64_t start, co
 
 	if (write_end < 0)
 		return err_set(e, -errno, "out of file descriptors: %s", strerror(errno));
-	r = spawn(record, (const int[]){spec_fd, write_end, record_fd}, &pid);
+	r = spawn(record, (const int[]){-1, -1, -1, spec_fd, write_end, record_fd}, 6, &pid);
 	if (r)
 		return err_set(e, -r, "cannot start %s: %s", keeper_path(), strerror(r));
 	struct keeper *k = keeper_new(base, record, fn, arg);
@@ -502,6 +505,21 @@ int keeper_start(struct event_base *base, const char *record, uint64_t start, co
 	event_add(k->on_line, NULL);
 	*out = k;
 	return 0;
+}
+
+int keeper_run(const struct keeper_spec *spec, int output, int *pid, struct err *e)
+{
+	cleanup_close int spec_fd = spec_file(spec, e);
+
+	if (spec_fd < 0)
+		return spec_fd;
+	cleanup_close int high = fcntl(output, F_DUPFD_CLOEXEC, SAFE_FD);
+
+	if (high < 0)
+		return err_set(e, -errno, "out of file descriptors: %s", strerror(errno));
+	int r = spawn("-run", (const int[]){-1, high, high, spec_fd}, 4, pid);
+
+	return r ? err_set(e, -r, "cannot start %s: %s", keeper_path(), strerror(r)) : 0;
 }
 
 int keeper_adopt(struct event_base *base, const char *record, uint64_t *start, keeper_fn *fn, void *arg,

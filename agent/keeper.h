@@ -51,6 +51,10 @@ typedef void keeper_fn(void *arg, struct keeper *k, enum keeper_event event, con
  * which keeper_adopt tells this record from that of an earlier start. -EBUSY: the keeper of an earlier start lives. */
 int keeper_start(struct event_base *base, const char *record, uint64_t start, const struct keeper_spec *spec,
     keeper_fn *fn, void *arg, struct keeper **out, struct err *e);
+/* Runs the command of a spec at once beside its task: in the same context (user, folder, cgroups, limits), as a session of its own,
+ * with stdout and stderr to `output`. It dies with the agent. The caller reaps it. A command that cannot be run says so in its
+ * output and ends with 127. */
+int keeper_run(const struct keeper_spec *spec, int output, int *pid, struct err *e);
 /* After a restart of the agent: takes up the keeper of a record again. -ENOENT: that start never came to a keeper.
  * Otherwise its events follow, also when it ended meanwhile. *start: the number wanted, 0 = whatever there is; the
  * number found is put there. */

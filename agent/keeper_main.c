@@ -2,6 +2,8 @@
  * drover-keeper: holds one task. It is paid for once for each running task, so it links libc alone (static), keeps
  * no heap beyond its spec, and sleeps until something happens.
  *
+ * With `-run` it holds nothing and becomes what its spec says (run_in_place).
+ *
  * Life: read the spec (agent/keeper_proto.h) -> own session, child subreaper -> record who we are -> start the task in
  * its cgroup -> move its output into the log files (agent/keeper_output.h) -> the task ends -> kill what it left
  * behind, drain the output -> record the exit status -> end.
@@ -44,6 +46,7 @@ struct spec {
 };
 
 static struct spec spec;
+static bool holds = true; /* a task, as opposed to `-run` */
 static long oom_before; /* kills in the task's cgroup, which may be an older run's */
 static volatile unsigned long long last_start; /* of whoever wrote itself into the record last */
 
@@ -84,6 +87,10 @@ static void fail(const char *what, const char *name, int error)
 {
 	char line[KEEPER_RECORD - KEEPER_AT_ERROR];
 
+	if (!holds) {
+		dprintf(2, "%s%s%s%s: %s\n", what, name ? " \"" : "", name ? name : "", name ? "\"" : "", strerror(error));
+		_exit(127);
+	}
 	snprintf(line, sizeof(line) - 1, "error %d %s%s%.300s%s: %s", error, what, name ? " \"" : "", name ? name : "", name ? "\"" : "",
 	    strerror(error));
 	put_record(KEEPER_AT_ERROR, line);
@@ -257,6 +264,25 @@ static bool enter_cgroups(void)
 	return true;
 }
 
+/* Limits, user, working folder; and the end of whoever started it is its own. */
+static bool take_on_context(void)
+{
+	set_limits();
+	if (spec.uid != KEEPER_UNCHANGED &&
+	    (syscall(SYS_setgroups, spec.n_groups, spec.groups) < 0 || syscall(SYS_setgid, (gid_t)spec.gid) < 0 ||
+	        syscall(SYS_setuid, (uid_t)spec.uid) < 0)) {
+		child_error = (struct child_error){"cannot become the task's user", NULL, errno};
+		return false;
+	}
+	/* Without its keeper nobody would know how it ends; the agent starts it again by its policy. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (chdir(spec.work_dir) < 0) {
+		child_error = (struct child_error){"cannot enter the working folder", spec.work_dir, errno};
+		return false;
+	}
+	return true;
+}
+
 /* Runs in the vforked child: only system calls, and memory that the parent does not need. */
 static void become_task(void)
 {
@@ -268,19 +294,8 @@ static void become_task(void)
 		child_error = (struct child_error){"cannot write the record", NULL, errno};
 		return;
 	}
-	set_limits();
-	if (spec.uid != KEEPER_UNCHANGED &&
-	    (syscall(SYS_setgroups, spec.n_groups, spec.groups) < 0 || syscall(SYS_setgid, (gid_t)spec.gid) < 0 ||
-	        syscall(SYS_setuid, (uid_t)spec.uid) < 0)) {
-		child_error = (struct child_error){"cannot become the task's user", NULL, errno};
+	if (!take_on_context())
 		return;
-	}
-	/* Without its keeper nobody would know how it ends; the agent starts it again by its policy. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (chdir(spec.work_dir) < 0) {
-		child_error = (struct child_error){"cannot enter the working folder", spec.work_dir, errno};
-		return;
-	}
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	dup2(null, 0);
@@ -349,19 +364,26 @@ static pid_t spawn_in_cgroup(void)
 	return 0;
 }
 
-static pid_t spawn_task(void)
+/* The v2 group becomes one of those that the process enters by itself. */
+static void list_cgroup(void)
 {
 	static char procs[4096], *list[8] = {procs};
+
+	if (!*spec.cgroup)
+		return;
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", spec.cgroup);
+	for (int i = 0; i < 6 && spec.cgroup_procs[i]; i++)
+		list[1 + i] = spec.cgroup_procs[i];
+	spec.cgroup_procs = list;
+}
+
+static pid_t spawn_task(void)
+{
 	pid_t pid = *spec.cgroup ? spawn_in_cgroup() : 0;
 
 	if (pid > 0)
 		return pid;
-	if (*spec.cgroup) {
-		snprintf(procs, sizeof(procs), "%s/cgroup.procs", spec.cgroup);
-		for (int i = 0; i < 6 && spec.cgroup_procs[i]; i++)
-			list[1 + i] = spec.cgroup_procs[i];
-		spec.cgroup_procs = list;
-	}
+	list_cgroup();
 	pid = vfork();
 	if (pid == 0)
 		run_child();
@@ -530,11 +552,27 @@ static void keep(pid_t task, int signals)
 	}
 }
 
+/* `drover-keeper -run`: becomes the spec's command in the spec's context, with the input and output that it was given. For
+ * what the agent runs beside a task; nothing is held, recorded or told. */
+static void run_in_place(void)
+{
+	holds = false;
+	syscall(SYS_close_range, KEEPER_FD_SPEC + 1u, ~0u, 0u);
+	read_spec();
+	list_cgroup();
+	if (enter_cgroups() && take_on_context()) {
+		execve(spec.command, spec.args, spec.env);
+		child_error = (struct child_error){"cannot start", spec.command, errno};
+	}
+	fail(child_error.what, child_error.name, child_error.error);
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t mask;
 
-	(void)argv;
+	if (argc == 2 && strcmp(argv[1], "-run") == 0)
+		run_in_place();
 	if (argc != 2) {
 		fprintf(stderr, "drover-keeper is started by drover and holds one task; there is nothing to run by hand\n");
 		return 2;
