@@ -30,7 +30,8 @@ static struct allocation *copy_model(struct arena *arena, const struct allocatio
 
 	slim.job = NULL;
 	slim.metrics = NULL;
-	slim.resources = slim.shared_resources = slim.task_resources = NULL;
+	slim.resources = slim.shared_resources = NULL;
+	slim.task_resources = (struct objmap){0};
 	slim.task_states = (struct objmap){ 0 };
 	slim.reschedule_tracker = NULL;
 	slim.has &= ~(MODEL_BIT(allocation, job) | MODEL_BIT(allocation, metrics) | MODEL_BIT(allocation, resources) |

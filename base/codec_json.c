@@ -277,8 +277,11 @@ static int take_map(struct decoder *d, const struct field *f, struct any_list *o
 	json_object_foreach((json_t *)j, key, item) {
 		char *to = (char *)out->v + out->n * size;
 		struct path at = {.up = p, .name = key};
-		int r = take_map_value(d, f, to + sizeof(char *), item, &at);
+		int r;
 
+		if (f->kind == FIELD_OBJMAP && json_is_null(item))
+			continue; /* TaskLifecycles tells so that a task has none */
+		r = take_map_value(d, f, to + sizeof(char *), item, &at);
 		if (r)
 			return r;
 		*(char **)to = arena_strdup(d->arena, key);
@@ -572,6 +575,42 @@ static void put_field(const struct printer *pr, const struct field *f, const voi
 	}
 }
 
+/* A value that Go's omitempty leaves out. */
+static bool is_empty(const struct field *f, const void *p)
+{
+	switch ((enum field_kind)f->kind) {
+	case FIELD_BOOL:
+		return !(f->flags & FIELD_OPT) && !*(const bool *)p;
+	case FIELD_INT:
+	case FIELD_DUR:
+	case FIELD_TIME:
+		return !(f->flags & FIELD_OPT) && *(const int64_t *)p == 0;
+	case FIELD_DBL:
+		return *(const double *)p == 0;
+	case FIELD_STR:
+		return str_empty(*(char *const *)p);
+	case FIELD_STRS:
+	case FIELD_MAP:
+	case FIELD_OBJS:
+	case FIELD_OBJMAP:
+	case FIELD_INTMAP:
+	case FIELD_DBLMAP:
+	case FIELD_HDRMAP:
+		return ((const struct any_list *)p)->n == 0;
+	default:
+		return false;
+	}
+}
+
+static bool is_left_out(const struct printer *pr, const struct field *f, bool set, const void *p)
+{
+	bool parsed = pr->mode == CODEC_PARSED;
+
+	if (!set)
+		return f->flags & FIELD_OMIT || f->flags & (parsed ? FIELD_SERV : FIELD_JOBF);
+	return f->flags & FIELD_OMIT && pr->mode == CODEC_API && is_empty(f, p);
+}
+
 static void put_object(const struct printer *pr, const struct type *t, const void *obj, int depth)
 {
 	bool first = true;
@@ -587,7 +626,7 @@ static void put_object(const struct printer *pr, const struct type *t, const voi
 
 		if (pr->mode == CODEC_API && (f->flags & FIELD_HIDE))
 			set = false;
-		if (!set && (f->flags & FIELD_OMIT))
+		if (is_left_out(pr, f, set, (const char *)obj + f->offset))
 			continue;
 		if (pr->indent)
 			json_put_key(pr->b, f->json, &first, pr->indent, depth + 1);

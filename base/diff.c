@@ -377,6 +377,17 @@ static void diff_flat(const struct differ *d, const struct field *f, const void 
 	push_flat(d, o, flat[0].n, flat[1].n, out);
 }
 
+/* A job without updates is stored with an object of zeros, which is none. */
+static const void *filled(const struct field *f, const void *member_)
+{
+	const struct update_strategy *u = member_ ? *(void *const *)member_ : NULL;
+
+	if (u && f->type == &type_update_strategy && !u->stagger && !u->max_parallel && !u->min_healthy_time &&
+	    !u->healthy_deadline && str_empty(u->health_check))
+		return NULL;
+	return u;
+}
+
 static void diff_member(const struct differ *d, const struct field *f, const void *old,
     const void *new, struct objs *out)
 {
@@ -385,8 +396,7 @@ static void diff_member(const struct differ *d, const struct field *f, const voi
 
 	switch ((enum field_kind)f->kind) {
 	case FIELD_OBJ:
-		push_pair(d, out, f->json, f->type, old ? *(void *const *)old : NULL,
-		    new ? *(void *const *)new : NULL);
+		push_pair(d, out, f->json, f->type, filled(f, old), filled(f, new));
 		break;
 	case FIELD_OBJS:
 		diff_lists(d, f, a, b, out);

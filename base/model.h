@@ -115,6 +115,8 @@ enum field_flag { /* see base/model.def */
 	FIELD_OMIT = 8,
 	FIELD_HIDE = 16,
 	FIELD_RUN = 32,
+	FIELD_JOBF = 64,
+	FIELD_SERV = 128,
 };
 
 struct type;

@@ -29,6 +29,8 @@
 #define OMIT FIELD_OMIT
 #define HIDE FIELD_HIDE
 #define RUN  FIELD_RUN
+#define JOBF FIELD_JOBF
+#define SERV FIELD_SERV
 
 /* Everything about the fields but their offsets, which need the name of the struct. */
 #define STRUCT(c, api) static struct field fields_##c[] = {
