@@ -26,7 +26,7 @@ endif
 WERROR   ?=
 CFLAGS_  := -std=gnu11 -I. -D_GNU_SOURCE -DDROVER_VERSION='"$(VERSION)"' $(WARN) $(WERROR) -fstack-protector-strong \
 	-fPIE $(OPT_$(VARIANT)) $(CFLAGS)
-LDLIBS_  := -levent -levent_pthreads -ljansson -lconfuse -lcares -lpcre2-8 -lmpfr -lgmp -lutf8proc -lyaml -lcrypt -lzstd \
+LDLIBS_  := -levent -levent_pthreads -ljansson -lconfuse -lcares -lpcre2-8 -lmpfr -lgmp -lutf8proc -lyaml -lcrypt -lz -lzstd \
 	-lm -lpthread -ldl
 
 O        := $(BUILD)/$(VARIANT)

@@ -32,20 +32,19 @@ void api_refuse(struct call *c, const struct err *e)
 		call_error(c, 500, "%s", err_str(e));
 }
 
-void api_answer_eval(struct call *c, const struct core_eval_reply *r)
+void api_answer_eval(struct call *c, const struct core_eval_reply *r, bool leader_known)
 {
 	char id[UUID_STR];
 	struct eval_answer a = {
+	    .has = UINT64_MAX >> (64 - type_eval_answer.n),
 	    .eval_id = uuid_format(r->eval, id),
 	    .eval_create_index = (int64_t)r->eval_create_index,
 	    .job_modify_index = (int64_t)r->job_modify_index,
 	    .index = (int64_t)r->index,
 	    .warnings = r->warnings ? r->warnings : "",
+	    .known_leader = leader_known,
 	};
 
-	a.has = UINT64_MAX >> (64 - type_eval_answer.n);
-	MODEL_UNSET(eval_answer, &a, volume_eval_id);
-	MODEL_UNSET(eval_answer, &a, volume_eval_index);
 	call_set_index(c, r->index);
 	api_answer(c, &type_eval_answer, &a);
 }
@@ -188,16 +187,26 @@ void api_limits(const struct call *c, struct admit_limits *out)
 
 /* ---- paging ---- */
 
-int page_begin(struct page *p, struct call *c, const struct page_kind *kind)
+static void page_clear(struct page *p)
+{
+	filter_free(p->filter);
+	free(p->items);
+}
+
+bool page_begin(struct page *p, struct call *c, const struct page_kind *kind, struct watch_key key, uint64_t index)
 {
 	const char *expression = call_query(c, "filter");
 	cleanup_err struct err e = ERR_INIT;
 
 	*p = (struct page){.call = c, .kind = kind};
-	if (str_empty(expression) || filter_new(expression, kind->type, &p->filter, &e) == 0)
-		return 0;
-	call_error(c, 400, "failed to read filter expression: %s", err_str(&e));
-	return -EINVAL;
+	if (!str_empty(expression) && filter_new(expression, kind->type, &p->filter, &e) < 0) {
+		call_error(c, 400, "failed to read filter expression: %s", err_str(&e));
+		return true;
+	}
+	if (!call_block(c, key, index))
+		return false;
+	page_clear(p);
+	return true;
 }
 
 void page_offer(struct page *p, void *item)
@@ -234,12 +243,6 @@ static void reverse(struct page *p)
 		p->items[i] = p->items[p->n - 1 - i];
 		p->items[p->n - 1 - i] = item;
 	}
-}
-
-static void page_clear(struct page *p)
-{
-	filter_free(p->filter);
-	free(p->items);
 }
 
 static bool is_wanted(const struct page *p, const void *item)
@@ -341,7 +344,7 @@ static void put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int
 	const struct alloc *a = alloc;
 	const char *states = call_query(c, "task_states");
 	cleanup_arena struct arena *arena = arena_new();
-	const struct allocation *v = alloc_view(arena, a, false);
+	struct allocation *v = alloc_view(arena, a, false);
 	struct alloc_stub s = {0};
 
 	TAKE(&s, v, id);
@@ -373,14 +376,19 @@ static void put_alloc_stub(struct call *c, struct buf *b, const void *alloc, int
 	MODEL_SET(alloc_stub, &s, job_version, a->version->version);
 	if (!states || strcmp(states, "false") != 0)
 		TAKE(&s, v, task_states);
-	if (call_query_bool(c, "resources"))
+	if (call_query_bool(c, "resources")) {
+		api_legacy_allocation(arena, v);
 		TAKE(&s, v, allocated_resources);
+	}
 	codec_to_json(b, &type_alloc_stub, &s, CODEC_API, indent, depth);
 }
 
 static const void *view_alloc(struct arena *a, const void *alloc)
 {
-	return alloc_view(a, alloc, true);
+	struct allocation *v = alloc_view(a, alloc, true);
+
+	api_legacy_allocation(a, v);
+	return v;
 }
 
 static void put_alloc(struct call *c, struct buf *b, const void *alloc, int indent, int depth)
@@ -421,9 +429,15 @@ static const void *view_eval(struct arena *a, const void *eval_entry)
 void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth)
 {
 	cleanup_arena struct arena *a = arena_new();
+	const struct eval_entry *e = eval_entry, *before;
+	struct eval v = *(const struct eval *)view_eval(a, e);
+	struct uuid id;
 
-	(void)c;
-	codec_to_json(b, &type_eval, view_eval(a, eval_entry), CODEC_API, indent, depth);
+	/* What a blocked one waits for is known to the one that left it behind. */
+	if (e->status == EVAL_BLOCKED && !v.failed_tg_allocs.n && !str_empty(v.previous_eval) &&
+	    uuid_parse(v.previous_eval, &id) == 0 && (before = state_eval(call_state(c), id)))
+		v.failed_tg_allocs = before->spec->failed_tg_allocs;
+	codec_to_json(b, &type_eval, &v, CODEC_API, indent, depth);
 }
 
 static const void *view_deployment(struct arena *a, const void *deployment_entry)

@@ -14,8 +14,8 @@ void api_answer(struct call *c, const struct type *t, const void *obj);
 void api_answer_mode(struct call *c, const struct type *t, const void *obj, enum codec_mode mode);
 /* 500 with the sentence: how this API words the refusal of an action. */
 void api_refuse(struct call *c, const struct err *e);
-/* The answer of an action that made an evaluation. */
-void api_answer_eval(struct call *c, const struct core_eval_reply *r);
+/* The answer of an action that made an evaluation; leader_known is what its KnownLeader says. */
+void api_answer_eval(struct call *c, const struct core_eval_reply *r, bool leader_known);
 
 /* The answer of an action of which only the index is told. */
 void api_answer_index(struct call *c, uint64_t index);
@@ -35,7 +35,7 @@ bool api_in_namespace(const struct call *c, const char *ns);
  * A list answer: items that pass the caller's own filters are offered in the order of the list; the page takes those that
  * filter, per_page, next_token and reverse let through and writes X-Nomad-NextToken.
  *
- *	if (page_begin(&p, c, &page_evals)) return;      (it has answered)
+ *	if (page_begin(&p, c, &page_evals, watch_table(TABLE_EVALS), index)) return;
  *	... page_offer(&p, entry) ...
  *	page_end(&p);
  */
@@ -58,9 +58,14 @@ struct page {
 	void **items;
 	uint32_t n, cap;
 };
-int page_begin(struct page *p, struct call *c, const struct page_kind *kind);
+/* Checks the query, then blocks as call_block does; true: answered or held, the handler returns. */
+bool page_begin(struct page *p, struct call *c, const struct page_kind *kind, struct watch_key key, uint64_t index);
 void page_offer(struct page *p, void *item);
 void page_end(struct page *p);
+
+/* api_legacy.c: the sums that clients of the old form of the API read (TaskResources in `alloc status`, ...). */
+void api_legacy_allocation(struct arena *a, struct allocation *v);
+void api_legacy_node(struct arena *a, struct node *n);
 
 /* Items that several lists have. */
 void api_put_eval(struct call *c, struct buf *b, const void *eval_entry, int indent, int depth);

@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "daemon/jwriter.h"
 #include "daemon/monitor.h"
+#include "daemon/proxy.h"
 #include "daemon/server.h"
 
 /* Who answers for this agent: the leader, or the server that its client talks to. NULL: nobody. */
@@ -24,6 +25,13 @@ static const char *server_address(const struct daemon *d)
 static const char *redacted(const char *secret)
 {
 	return str_empty(secret) ? "" : "<redacted>";
+}
+
+static void put_duration(struct jwriter *w, const char *key, int64_t v)
+{
+	char text[DURATION_STR];
+
+	jw_str(w, key, duration_format(v, text));
 }
 
 static void put_map(struct jwriter *w, const char *key, const struct strmap *m)
@@ -56,7 +64,7 @@ static void put_client_config(struct jwriter *w, const struct config *c)
 	jw_int(w, "GCInterval", c->client.gc_interval);
 	jw_int(w, "GCMaxAllocs", c->client.gc_max_allocs);
 	jw_int(w, "MaxDynamicPort", c->client.max_dynamic_port);
-	jw_int(w, "MaxKillTimeout", c->client.max_kill_timeout);
+	put_duration(w, "MaxKillTimeout", c->client.max_kill_timeout);
 	jw_int(w, "MemoryMB", c->client.memory_total_mb);
 	put_map(w, "Meta", &c->client.meta);
 	jw_int(w, "MinDynamicPort", c->client.min_dynamic_port);
@@ -78,22 +86,22 @@ static void put_client_config(struct jwriter *w, const struct config *c)
 static void put_server_config(struct jwriter *w, const struct config *c)
 {
 	jw_object(w, "Server");
-	jw_int(w, "BatchEvalGCThreshold", c->server.batch_eval_gc_threshold);
+	put_duration(w, "BatchEvalGCThreshold", c->server.batch_eval_gc_threshold);
 	jw_int(w, "BootstrapExpect", c->server.bootstrap_expect);
-	jw_int(w, "DeploymentGCThreshold", c->server.deployment_gc_threshold);
+	put_duration(w, "DeploymentGCThreshold", c->server.deployment_gc_threshold);
 	jw_bool(w, "Enabled", c->server.enabled);
-	jw_int(w, "EvalGCThreshold", c->server.eval_gc_threshold);
+	put_duration(w, "EvalGCThreshold", c->server.eval_gc_threshold);
 	jw_int(w, "FailoverHeartbeatTTL", c->server.failover_heartbeat_ttl);
 	jw_int(w, "HeartbeatGrace", c->server.heartbeat_grace);
 	jw_int(w, "JobDefaultPriority", c->server.job_default_priority);
-	jw_int(w, "JobGCInterval", c->server.job_gc_interval);
-	jw_int(w, "JobGCThreshold", c->server.job_gc_threshold);
+	put_duration(w, "JobGCInterval", c->server.job_gc_interval);
+	put_duration(w, "JobGCThreshold", c->server.job_gc_threshold);
 	jw_int(w, "JobMaxCount", c->server.job_max_count);
 	jw_int(w, "JobMaxPriority", c->server.job_max_priority);
 	jw_str(w, "Journal", c->server.journal);
 	jw_double(w, "MaxHeartbeatsPerSecond", c->server.max_heartbeats_per_second);
 	jw_int(w, "MinHeartbeatTTL", c->server.min_heartbeat_ttl);
-	jw_int(w, "NodeGCThreshold", c->server.node_gc_threshold);
+	put_duration(w, "NodeGCThreshold", c->server.node_gc_threshold);
 	jw_end(w, '}');
 }
 
@@ -149,8 +157,31 @@ static void put_config(struct jwriter *w, const struct config *c)
 	jw_bool(w, "PrometheusMetrics", c->prometheus_metrics);
 	jw_end(w, '}');
 	jw_object(w, "Version");
+	jw_str(w, "Revision", "");
 	jw_str(w, "Version", DROVER_VERSION);
+	jw_str(w, "VersionMetadata", "");
+	jw_str(w, "VersionPrerelease", "");
 	jw_end(w, '}');
+	jw_end(w, '}');
+}
+
+/* A client is no member; the same fields, empty. */
+static void put_no_member(struct jwriter *w)
+{
+	jw_begin(w, '{');
+	jw_key(w, "Addr");
+	buf_puts(w->b, "null");
+	jw_int(w, "DelegateCur", 0);
+	jw_int(w, "DelegateMax", 0);
+	jw_int(w, "DelegateMin", 0);
+	jw_str(w, "Name", "");
+	jw_int(w, "Port", 0);
+	jw_int(w, "ProtocolCur", 0);
+	jw_int(w, "ProtocolMax", 0);
+	jw_int(w, "ProtocolMin", 0);
+	jw_str(w, "Status", "none");
+	jw_key(w, "Tags");
+	buf_puts(w->b, "null");
 	jw_end(w, '}');
 }
 
@@ -236,6 +267,10 @@ static void put_self(struct jwriter *w, const struct daemon *d, struct arena *a)
 	};
 	uint32_t n;
 
+	if (!d->server) {
+		put_no_member(w);
+		return;
+	}
 	members_list(d->members, a, &list, &n);
 	for (uint32_t i = 0; i < n; i++)
 		if (list[i].self)
@@ -257,12 +292,24 @@ static void get_self(struct call *c)
 	call_json(c, 200);
 }
 
-static void put_health(struct jwriter *w, const char *role, const char *trouble)
+/* A role is reported when it was asked for, or when nothing was and this agent has it. */
+static bool put_health(struct jwriter *w, const struct call *c, const char *role, const char *trouble)
 {
+	const char *types[8];
+	uint32_t n = call_query_all(c, "type", types, ARRAY_LEN(types));
+	bool asked = false, has = strcmp(role, "server") == 0 ? call_daemon(c)->server != NULL : call_daemon(c)->client != NULL;
+
+	for (uint32_t i = 0; i < n; i++)
+		asked |= str_eq(types[i], role);
+	if (n ? !asked : !has)
+		return true;
+	if (!has)
+		trouble = arena_printf(call_arena(c), "%s not enabled", role);
 	jw_object(w, role);
 	jw_str(w, "message", trouble ? trouble : "ok");
 	jw_bool(w, "ok", !trouble);
 	jw_end(w, '}');
+	return !trouble;
 }
 
 /* What keeps the server from its work; NULL when nothing does. */
@@ -277,30 +324,19 @@ static const char *server_health(const struct server *s, struct err *e)
 
 static void get_health(struct call *c)
 {
-	const struct daemon *d = call_daemon(c);
 	cleanup_err struct err e = ERR_INIT;
+	const struct daemon *d = call_daemon(c);
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
-	const char *types[8], *trouble = NULL;
-	uint32_t n = call_query_all(c, "type", types, ARRAY_LEN(types));
-	bool client = !n, server = !n;
+	bool ok;
 
-	for (uint32_t i = 0; i < n; i++) {
-		client |= str_eq(types[i], "client");
-		server |= str_eq(types[i], "server");
-	}
 	jw_begin(&w, '{');
-	if (client && d->client) {
-		trouble = server_address(d) ? NULL : "no known servers";
-		put_health(&w, "client", trouble);
-	}
-	if (server && d->server) {
-		const char *why = server_health(d->server, &e);
-
-		put_health(&w, "server", why);
-		trouble = why ? why : trouble;
-	}
+	ok = put_health(&w, c, "client", server_address(d) ? NULL : "no known servers");
+	ok &= put_health(&w, c, "server", d->server ? server_health(d->server, &e) : NULL);
 	jw_end(&w, '}');
-	call_json(c, trouble ? 500 : 200);
+	if (ok)
+		call_json(c, 200);
+	else
+		call_body_as(c, 500, "text/plain; charset=utf-8");
 }
 
 static void get_servers(struct call *c)

@@ -40,9 +40,8 @@ static void list_allocs(struct call *c)
 	const struct state *s = call_state(c);
 	struct alloc_walk w;
 
-	if (call_block(c, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
-		return;
-	if (api_prefix(c, "alloc", &w.prefix) || page_begin(&w.page, c, &page_allocs))
+	if (api_prefix(c, "alloc", &w.prefix) ||
+	    page_begin(&w.page, c, &page_allocs, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
 		return;
 	if (w.prefix)
 		offer_prefix(&w, s);
@@ -55,6 +54,7 @@ static void read_alloc(struct call *c)
 {
 	const struct state *s = call_state(c);
 	const struct alloc *a;
+	struct allocation *v;
 	struct uuid id;
 
 	if (api_id(c, "id", "alloc", &id))
@@ -62,10 +62,13 @@ static void read_alloc(struct call *c)
 	a = state_alloc(s, id);
 	if (call_block(c, watch_id(WATCH_ALLOC, id), a ? a->modify_index : s->table_index[TABLE_ALLOCS]))
 		return;
-	if (!a)
+	if (!a) {
 		call_error(c, 404, "alloc not found");
-	else
-		api_answer(c, &type_allocation, alloc_view(call_arena(c), a, true));
+		return;
+	}
+	v = alloc_view(call_arena(c), a, true);
+	api_legacy_allocation(call_arena(c), v);
+	api_answer(c, &type_allocation, v);
 }
 
 static void stop_alloc(struct call *c)

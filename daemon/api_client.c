@@ -26,7 +26,7 @@ static void pass_to_node(struct call *c, const struct node_entry *n)
 	if (!n || str_empty(n->spec->http_addr))
 		call_error(c, 404, "No path to node");
 	else if (n->status == NODE_DOWN)
-		call_error(c, 500, "node \"%s\" is down", n->spec->name ? n->spec->name : "");
+		call_error(c, 404, "No path to node"); /* it is down */
 	else
 		proxy_to(c, n->spec->http_addr);
 }
@@ -57,6 +57,10 @@ bool client_has_alloc(struct call *c, const char *id, char **dir)
 
 	if (d->client && client_alloc_dir(d->client, id, dir, &e) >= 0)
 		return true;
+	if (str_empty(id)) {
+		call_error(c, 400, "must provide a valid alloc id");
+		return false;
+	}
 	if (uuid_parse(id, &u) < 0) {
 		call_error(c, 500, "alloc lookup failed: index error: UUID must be 36 characters");
 		return false;
@@ -74,8 +78,8 @@ bool client_has_alloc(struct call *c, const char *id, char **dir)
 	return false;
 }
 
-/* The same for requests about a node: no node_id means this one. */
-bool client_is_this_node(struct call *c)
+/* The same for requests about a node: no node_id means this one. unknown: the status for one that nobody knows. */
+bool client_is_this_node(struct call *c, int unknown)
 {
 	struct daemon *d = call_daemon(c);
 	const char *id = call_query(c, "node_id");
@@ -96,7 +100,7 @@ bool client_is_this_node(struct call *c)
 	if (n)
 		pass_to_node(c, n);
 	else if (!pass_to_leader(c))
-		call_error(c, 404, "Unknown node %s", id);
+		call_error(c, unknown, "Unknown node %s", id);
 	return false;
 }
 
@@ -176,7 +180,8 @@ static void send_range(struct call *c, int fd, const char *dir, const char *path
 		left -= n;
 		offset += n;
 	}
-	harden(c);
+	if (out->len)
+		harden(c);
 	call_body_as(c, 200, "text/plain; charset=utf-8");
 }
 
@@ -281,12 +286,13 @@ static int decode_task(struct call *c, struct task_request *out)
 	return 0;
 }
 
-static void say_done(struct call *c, int rc, const struct err *e)
+/* no_task: what is said when there is no task of that name. */
+static void say_done(struct call *c, int rc, const struct err *e, const char *no_task)
 {
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
 
 	if (rc < 0) {
-		call_error(c, rc == -ENOENT ? 404 : rc == -EINVAL ? 400 : 500, "%s", err_str(e));
+		call_error(c, rc == -EINVAL ? 400 : 500, "%s", rc == -ENOENT ? no_task : err_str(e));
 		return;
 	}
 	jw_begin(&w, '{');
@@ -304,7 +310,8 @@ static void put_restart(struct call *c)
 
 	if (decode_task(c, &r) < 0 || !client_has_alloc(c, id, &dir))
 		return;
-	say_done(c, client_alloc_restart(call_daemon(c)->client, id, r.task, r.all_tasks, &e), &e);
+	say_done(c, client_alloc_restart(call_daemon(c)->client, id, r.task, r.all_tasks, &e), &e,
+	    arena_printf(call_arena(c), "Could not find task runner for task: %s", r.task ? r.task : ""));
 }
 
 static void put_signal(struct call *c)
@@ -316,7 +323,8 @@ static void put_signal(struct call *c)
 
 	if (decode_task(c, &r) < 0 || !client_has_alloc(c, id, &dir))
 		return;
-	say_done(c, client_alloc_signal(call_daemon(c)->client, id, r.task, str_empty(r.signal) ? "SIGKILL" : r.signal, &e), &e);
+	say_done(c, client_alloc_signal(call_daemon(c)->client, id, r.task, str_empty(r.signal) ? "SIGKILL" : r.signal, &e), &e,
+	    "Task not found");
 }
 
 static void get_alloc_gc(struct call *c)
@@ -337,7 +345,7 @@ static void get_alloc_gc(struct call *c)
 
 static void get_stats(struct call *c)
 {
-	if (!client_is_this_node(c))
+	if (!client_is_this_node(c, 404))
 		return;
 	client_host_stats(call_daemon(c)->client, call_out(c));
 	call_json(c, 200);
@@ -345,10 +353,20 @@ static void get_stats(struct call *c)
 
 static void get_gc(struct call *c)
 {
-	if (!client_is_this_node(c))
+	if (!client_is_this_node(c, 500))
 		return;
 	client_gc_all(call_daemon(c)->client);
 	call_none(c, 200);
+}
+
+static void no_such_resource(struct call *c)
+{
+	call_error(c, 404, "resource not found");
+}
+
+static void no_such_file_action(struct call *c)
+{
+	call_error(c, 404, "Invalid method");
 }
 
 const struct route routes_client[] = {
@@ -365,5 +383,7 @@ const struct route routes_client[] = {
     {ROUTE_GET | ROUTE_PUT | ROUTE_CLIENT, "/v1/client/allocation/:id/restart", put_restart, put_restart, NULL, "restart tasks in place"},
     {ROUTE_PUT | ROUTE_CLIENT, "/v1/client/allocation/:id/signal", NULL, put_signal, NULL, "send a signal to tasks"},
     {ROUTE_GET | ROUTE_CLIENT, "/v1/client/allocation/:id/gc", get_alloc_gc, NULL, NULL, "remove what an ended allocation left"},
+    {ROUTE_GET, "/v1/client/allocation/:id/:what", no_such_resource, NULL, NULL, "nothing else is below an allocation"},
+    {ROUTE_GET, "/v1/client/fs/:what/:id", no_such_file_action, NULL, NULL, "nothing else can be done with files"},
     {.pattern = NULL},
 };

@@ -25,13 +25,12 @@ static void list_evals(struct call *c)
 	const struct state *s = call_state(c);
 	struct eval_walk w = {.status = call_query(c, "status"), .job = call_query(c, "job")};
 
-	if (call_block(c, watch_table(TABLE_EVALS), s->table_index[TABLE_EVALS]))
-		return;
 	if (!str_empty(call_query(c, "filter")) && (w.status || w.job)) {
 		call_error(c, 400, "Filter expression cannot be used with other filter parameters: ask for Status and JobID in it");
 		return;
 	}
-	if (api_prefix(c, "eval", &w.prefix) || page_begin(&w.page, c, &page_evals))
+	if (api_prefix(c, "eval", &w.prefix) ||
+	    page_begin(&w.page, c, &page_evals, watch_table(TABLE_EVALS), s->table_index[TABLE_EVALS]))
 		return;
 	state_each_eval(s, offer_eval, &w);
 	page_end(&w.page);
@@ -72,9 +71,8 @@ static void eval_allocations(struct call *c)
 			if (uuid_eq(a->eval, id))
 				index = MAX(index, a->modify_index);
 	}
-	if (call_block(c, watch_table(TABLE_ALLOCS), index ? index : s->table_index[TABLE_ALLOCS]))
-		return;
-	if (page_begin(&p, c, &page_allocs))
+	if (page_begin(&p, c, &page_allocs, watch_table(TABLE_ALLOCS),
+	        index ? index : s->table_index[TABLE_ALLOCS]))
 		return;
 	if (e) {
 		for (LINK_EACH(&e->job->allocs, struct alloc, by_job, a))
@@ -92,9 +90,8 @@ static void list_deployments(struct call *c)
 	const char *prefix;
 	struct page p;
 
-	if (call_block(c, watch_table(TABLE_DEPLOYMENTS), s->table_index[TABLE_DEPLOYMENTS]))
-		return;
-	if (api_prefix(c, "", &prefix) || page_begin(&p, c, &page_deployments))
+	if (api_prefix(c, "", &prefix) ||
+	    page_begin(&p, c, &page_deployments, watch_table(TABLE_DEPLOYMENTS), s->table_index[TABLE_DEPLOYMENTS]))
 		return;
 	api_offer_deployments(&p, s, NULL, NULL, prefix);
 	page_end(&p);
@@ -106,6 +103,10 @@ static void read_deployment(struct call *c)
 	const struct deployment_entry *d;
 	struct uuid id;
 
+	if (str_empty(call_param(c, "id"))) {
+		call_error(c, 500, "missing deployment ID");
+		return;
+	}
 	if (api_id(c, "id", "deployment", &id))
 		return;
 	d = state_deployment(s, id);
@@ -130,9 +131,7 @@ static void deployment_allocations(struct call *c)
 
 	if (api_id(c, "id", "deployment", &id))
 		return;
-	if (call_block(c, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
-		return;
-	if (page_begin(&p, c, &page_allocs))
+	if (page_begin(&p, c, &page_allocs, watch_table(TABLE_ALLOCS), s->table_index[TABLE_ALLOCS]))
 		return;
 	d = state_deployment(s, id);
 	j = d ? state_job_any(s, d->spec->namespace, d->spec->job_id) : NULL;

@@ -98,7 +98,7 @@ void api_job_evaluate(struct call *c)
 		     r->eval_options && r->eval_options->force_reschedule, call_now(c), &reply, &e))
 		api_refuse(c, &e);
 	else
-		api_answer_eval(c, &reply);
+		api_answer_eval(c, &reply, false);
 }
 
 /* The JobID of a body has to be there and to be that of the path. */
@@ -129,10 +129,12 @@ void api_job_revert(struct call *c)
 		call_error(c, 400, "JobVersion must not be negative");
 	else if (core_job_revert(call_core(c), call_namespace(c), r->job_id, (uint64_t)r->job_version,
 		     MODEL_HAS(revert_request, r, enforce_prior_version) ? r->enforce_prior_version : -1,
-		     call_now(c), &reply, &e))
+		     call_now(c), &reply, &e)) {
 		api_refuse(c, &e);
-	else
-		api_answer_eval(c, &reply);
+	} else {
+		call_set_read(c, false);
+		api_answer_eval(c, &reply, false);
+	}
 }
 
 void api_job_stable(struct call *c)
@@ -203,7 +205,7 @@ static void scale(struct call *c, const struct job_entry *j, const char *group, 
 	if (core_job_register(call_core(c), &req, call_now(c), &reply, &e))
 		api_refuse(c, &e);
 	else
-		api_answer_eval(c, &reply);
+		api_answer_eval(c, &reply, true);
 }
 
 void api_job_scale(struct call *c)
@@ -236,7 +238,7 @@ void api_job_scale(struct call *c)
 		struct core_eval_reply nothing = {.job_modify_index = j->current->modify_index,
 		    .index = call_state(c)->index};
 
-		api_answer_eval(c, &nothing);
+		api_answer_eval(c, &nothing, true);
 	} else if (count_allowed(c, g, r->count)) {
 		scale(c, j, group, r->count);
 	}

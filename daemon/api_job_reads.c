@@ -97,10 +97,8 @@ void api_job_allocations(struct call *c)
 		for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
 			index = MAX(index, a->modify_index);
 	}
-	if (call_block(c, job_key(c, WATCH_JOB_ALLOCS),
-		index ? index : call_state(c)->table_index[TABLE_ALLOCS]))
-		return;
-	if (page_begin(&p, c, &page_allocs))
+	if (page_begin(&p, c, &page_allocs, job_key(c, WATCH_JOB_ALLOCS),
+	        index ? index : call_state(c)->table_index[TABLE_ALLOCS]))
 		return;
 	if (j) {
 		for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
@@ -119,10 +117,8 @@ void api_job_evaluations(struct call *c)
 		for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
 			index = MAX(index, e->modify_index);
 	}
-	if (call_block(c, job_key(c, WATCH_JOB_EVALS),
-		index ? index : call_state(c)->table_index[TABLE_EVALS]))
-		return;
-	if (page_begin(&p, c, &page_evals))
+	if (page_begin(&p, c, &page_evals, job_key(c, WATCH_JOB_EVALS),
+	        index ? index : call_state(c)->table_index[TABLE_EVALS]))
 		return;
 	if (j) {
 		for (LINK_EACH(&j->evals, struct eval_entry, by_job, e))
@@ -136,9 +132,8 @@ void api_job_deployments(struct call *c)
 	const struct state *s = call_state(c);
 	struct page p;
 
-	if (call_block(c, watch_table(TABLE_DEPLOYMENTS), s->table_index[TABLE_DEPLOYMENTS]))
-		return;
-	if (page_begin(&p, c, &page_deployments))
+	if (page_begin(&p, c, &page_deployments, watch_table(TABLE_DEPLOYMENTS),
+	        s->table_index[TABLE_DEPLOYMENTS]))
 		return;
 	api_offer_deployments(&p, s, call_namespace(c), call_param(c, "id"), NULL);
 	page_end(&p);
@@ -166,7 +161,9 @@ static struct group_scale *scale_of(
 {
 	struct group_scale *s = MODEL_NEW(a, group_scale);
 
-	MODEL_SET(group_scale, s, desired, g->count);
+	s->has = UINT64_MAX >> (64 - type_group_scale.n);
+	MODEL_UNSET(group_scale, s, events);
+	s->desired = g->count;
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, alloc)) {
 		const struct deployment_status *health;
 

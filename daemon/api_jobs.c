@@ -1,6 +1,7 @@
 /* api_jobs: list, registration, reading, deregistration, parsing and validation of jobs. */
 #include "daemon/api_jobs.h"
 
+#include "base/clock.h"
 #include "daemon/jobspec.h"
 #include "sched/admit.h"
 
@@ -106,9 +107,7 @@ static void list_jobs(struct call *c)
 	const struct state *s = call_state(c);
 	struct job_walk w = {.prefix = call_query(c, "prefix")};
 
-	if (call_block(c, watch_table(TABLE_JOBS), s->table_index[TABLE_JOBS]))
-		return;
-	if (page_begin(&w.page, c, &page_jobs))
+	if (page_begin(&w.page, c, &page_jobs, watch_table(TABLE_JOBS), s->table_index[TABLE_JOBS]))
 		return;
 	state_each_job(s, offer_job, &w);
 	page_end(&w.page);
@@ -137,6 +136,10 @@ int api_job_accept(struct call *c, struct job *j, const char *mismatch)
 	/* The namespace of the job wins over that of the request. */
 	if (str_empty(j->namespace))
 		MODEL_SET(job, j, namespace, strcmp(ns, "*") == 0 ? "default" : ns);
+	if (strcmp(j->namespace, "default") != 0) {
+		call_error(c, 500, "job \"%s\" is in nonexistent namespace \"%s\"", j->id, j->namespace);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -166,7 +169,7 @@ static void register_job(struct call *c)
 	if (core_job_register(call_core(c), &req, call_now(c), &reply, &e))
 		api_refuse(c, &e);
 	else
-		api_answer_eval(c, &reply);
+		api_answer_eval(c, &reply, false);
 }
 
 /* ---- one job ---- */
@@ -192,7 +195,7 @@ static void deregister_job(struct call *c)
 	const char *priority = call_query(c, "eval_priority");
 	cleanup_err struct err e = ERR_INIT;
 	struct core_eval_reply r;
-	struct eval_answer a = {0};
+	struct deregister_answer a = {0};
 	char id[UUID_STR];
 	bool purge;
 
@@ -211,23 +214,55 @@ static void deregister_job(struct call *c)
 		/* Stopping what is not there is done already: scripts rely on it. */
 		r = (struct core_eval_reply){.index = call_state(c)->index};
 	}
-	MODEL_SET(eval_answer, &a, eval_id, uuid_format(r.eval, id));
-	MODEL_SET(eval_answer, &a, eval_create_index, (int64_t)r.eval_create_index);
-	MODEL_SET(eval_answer, &a, job_modify_index, (int64_t)r.job_modify_index);
-	MODEL_SET(eval_answer, &a, index, (int64_t)r.index);
-	MODEL_SET(eval_answer, &a, volume_eval_id, "");
-	MODEL_SET(eval_answer, &a, volume_eval_index, 0);
+	MODEL_SET(deregister_answer, &a, eval_id, uuid_format(r.eval, id));
+	MODEL_SET(deregister_answer, &a, eval_create_index, (int64_t)r.eval_create_index);
+	MODEL_SET(deregister_answer, &a, job_modify_index, (int64_t)r.job_modify_index);
+	MODEL_SET(deregister_answer, &a, index, (int64_t)r.index);
 	call_set_index(c, r.index);
-	api_answer(c, &type_eval_answer, &a);
+	api_answer(c, &type_deregister_answer, &a);
 }
 
 /* ---- parse and validate ---- */
+
+static struct update_strategy *whole_update(struct arena *a, const struct update_strategy *given)
+{
+	struct update_strategy *u = MODEL_NEW(a, update_strategy);
+
+	if (given)
+		*u = *given;
+	MODEL_DEFAULT(update_strategy, u, stagger, 30 * SECOND);
+	MODEL_DEFAULT(update_strategy, u, max_parallel, 1);
+	MODEL_DEFAULT(update_strategy, u, health_check, "checks");
+	MODEL_DEFAULT(update_strategy, u, min_healthy_time, 10 * SECOND);
+	MODEL_DEFAULT(update_strategy, u, healthy_deadline, 5 * MINUTE);
+	MODEL_DEFAULT(update_strategy, u, progress_deadline, 10 * MINUTE);
+	MODEL_DEFAULT(update_strategy, u, auto_revert, false);
+	MODEL_DEFAULT(update_strategy, u, auto_promote, false);
+	MODEL_DEFAULT(update_strategy, u, canary, 0);
+	return u;
+}
+
+/*
+ * The canonical form of a job file differs from that of a registered job in this: every field of the job itself is given,
+ * and its update block is whole, or absent when jobs of that type are not updated.
+ */
+static void complete_parsed(struct arena *a, struct job *j, const struct update_strategy *given)
+{
+	j->update = given || str_eq(j->type, "service") ? whole_update(a, given) : NULL;
+	if (!j->update)
+		j->has &= ~MODEL_BIT(job, update);
+	for (uint32_t i = 0; i < type_job.n; i++)
+		if (type_job.fields[i].kind < FIELD_STRS && !(type_job.fields[i].flags & FIELD_OMIT))
+			j->has |= UINT64_C(1) << i;
+	j->has &= ~MODEL_BIT(job, submit_time);
+}
 
 static void parse_job(struct call *c)
 {
 	struct parse_request *r = MODEL_NEW(call_arena(c), parse_request);
 	cleanup_err struct err e = ERR_INIT;
 	struct jobspec_options o = {.filename = "input.hcl"};
+	const struct update_strategy *update;
 	struct admit_limits limits;
 	struct job *j;
 
@@ -247,8 +282,11 @@ static void parse_job(struct call *c)
 		return;
 	}
 	api_limits(c, &limits);
-	if (r->canonicalize)
+	update = j->update ? model_copy(call_arena(c), &type_update_strategy, j->update) : NULL;
+	if (r->canonicalize) {
 		admit_canonicalize(j, &limits, call_arena(c));
+		complete_parsed(call_arena(c), j, update);
+	}
 	api_answer_mode(c, &type_job, j, CODEC_PARSED);
 }
 

@@ -1,5 +1,7 @@
 /* api_nodes: nodes, their allocations, and whether they take work. */
 #include "daemon/api.h"
+#include "daemon/jwriter.h"
+#include "sched/uuid_table.h"
 
 #include <errno.h>
 
@@ -82,9 +84,8 @@ static void list_nodes(struct call *c)
 	const struct state *s = call_state(c);
 	struct node_walk w;
 
-	if (call_block(c, watch_table(TABLE_NODES), s->table_index[TABLE_NODES]))
-		return;
-	if (api_prefix(c, "node", &w.prefix) || page_begin(&w.page, c, &page_nodes))
+	if (api_prefix(c, "node", &w.prefix) ||
+	    page_begin(&w.page, c, &page_nodes, watch_table(TABLE_NODES), s->table_index[TABLE_NODES]))
 		return;
 	state_each_node(s, offer_node, &w);
 	page_end(&w.page);
@@ -107,6 +108,7 @@ static void read_node(struct call *c)
 {
 	const struct state *s = call_state(c);
 	const struct node_entry *n;
+	struct node *view;
 	struct uuid id;
 
 	if (str_empty(call_param(c, "id"))) {
@@ -118,10 +120,13 @@ static void read_node(struct call *c)
 	n = state_node(s, id);
 	if (call_block(c, watch_id(WATCH_NODE, id), n ? n->modify_index : s->table_index[TABLE_NODES]))
 		return;
-	if (!n)
+	if (!n) {
 		call_error(c, 404, "node not found");
-	else
-		api_answer(c, &type_node, node_view(call_arena(c), n));
+		return;
+	}
+	view = node_view(call_arena(c), n);
+	api_legacy_node(call_arena(c), view);
+	api_answer(c, &type_node, view);
 }
 
 static void node_allocations(struct call *c)
@@ -139,9 +144,8 @@ static void node_allocations(struct call *c)
 		for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
 			index = MAX(index, a->modify_index);
 	}
-	if (call_block(c, watch_id(WATCH_NODE_WORK, id), index ? index : s->table_index[TABLE_ALLOCS]))
-		return;
-	if (page_begin(&p, c, &page_whole_allocs))
+	if (page_begin(&p, c, &page_whole_allocs, watch_id(WATCH_NODE_WORK, id),
+	        index ? index : s->table_index[TABLE_ALLOCS]))
 		return;
 	if (n) {
 		for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
@@ -188,10 +192,51 @@ static void set_eligibility(struct call *c)
 		answer_node(c, &none, index);
 }
 
+/* More of the same, as the answers of evaluate and purge have it. */
+static void answer_node_whole(struct call *c, const struct strs *evals, uint64_t index, bool servers)
+{
+	const struct config *cfg = call_daemon(c)->config;
+	struct jwriter w = jw_new(call_out(c), call_indent(c));
+
+	jw_begin(&w, '{');
+	jw_int(&w, "EvalCreateIndex", evals->n ? (int64_t)index : 0);
+	jw_list(&w, "EvalIDs");
+	for (uint32_t i = 0; i < evals->n; i++) {
+		jw_item(&w);
+		json_put_str(w.b, evals->v[i]);
+	}
+	jw_end(&w, ']');
+	jw_int(&w, "Features", 0);
+	jw_int(&w, "HeartbeatTTL", 0);
+	jw_int(&w, "Index", (int64_t)index);
+	jw_bool(&w, "KnownLeader", false);
+	jw_int(&w, "LastContact", 0);
+	jw_str(&w, "LeaderRPCAddr", servers ? cfg->advertise_http : "");
+	jw_int(&w, "NodeModifyIndex", (int64_t)index);
+	jw_int(&w, "NumNodes", servers ? uuid_table_count(call_state(c)->nodes_by_id) : 0);
+	jw_key(&w, "Servers");
+	if (servers) {
+		jw_begin(&w, '[');
+		jw_item(&w);
+		jw_begin(&w, '{');
+		jw_str(&w, "Datacenter", cfg->datacenter);
+		jw_str(&w, "RPCAdvertiseAddr", cfg->advertise_http);
+		jw_int(&w, "RPCMajorVersion", 1);
+		jw_int(&w, "RPCMinorVersion", 1);
+		jw_end(&w, '}');
+		jw_end(&w, ']');
+	} else {
+		buf_puts(w.b, "null");
+	}
+	jw_end(&w, '}');
+	call_set_index(c, index);
+	call_json(c, 200);
+}
+
 typedef int node_action_fn(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids,
     struct arena *a, uint64_t *index, struct err *e);
 
-static void act(struct call *c, node_action_fn *fn)
+static void act(struct call *c, node_action_fn *fn, bool servers)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct strs evals = {0};
@@ -203,17 +248,17 @@ static void act(struct call *c, node_action_fn *fn)
 	if (fn(call_core(c), id, call_now(c), &evals, call_arena(c), &index, &e))
 		api_refuse(c, &e);
 	else
-		answer_node(c, &evals, index);
+		answer_node_whole(c, &evals, index, servers);
 }
 
 static void evaluate_node(struct call *c)
 {
-	act(c, core_node_evaluate);
+	act(c, core_node_evaluate, true);
 }
 
 static void purge_node(struct call *c)
 {
-	act(c, core_node_purge);
+	act(c, core_node_purge, false);
 }
 
 static void drain_node(struct call *c)

@@ -31,51 +31,55 @@ static void find_jobs(struct search *s)
 	state_each_job(call_state(s->call), add_job, s);
 }
 
+static const char *alloc_ns(const void *alloc)
+{
+	return ((const struct alloc *)alloc)->version->job->ns;
+}
+
+static const char *eval_ns(const void *eval_entry)
+{
+	return ((const struct eval_entry *)eval_entry)->job->ns;
+}
+
+static const char *deployment_ns(const void *deployment_entry)
+{
+	return ((const struct deployment_entry *)deployment_entry)->spec->namespace;
+}
+
+/* Objects begin with their id; ns is NULL for those that belong to no namespace. */
+static void find_ids(struct search *s, const struct uuid_table *t, const char *(*ns)(const void *))
+{
+	struct uuid first = {0}, last = {UINT64_MAX, UINT64_MAX};
+	void *found[MAX_MATCHES + 1];
+	char id[UUID_STR];
+	uint32_t n;
+
+	if (*s->prefix && uuid_prefix(s->prefix, &first, &last) < 0)
+		return;
+	n = uuid_table_range(t, first, last, found, ARRAY_LEN(found));
+	for (uint32_t i = 0; i < n; i++)
+		if (!ns || api_in_namespace(s->call, ns(found[i])))
+			add(s, uuid_format(*(const struct uuid *)found[i], id));
+}
+
 static void find_nodes(struct search *s)
 {
-	struct node_entry *found[MAX_MATCHES + 1];
-	int n = state_prefix_nodes(call_state(s->call), s->prefix, found, ARRAY_LEN(found));
-	char id[UUID_STR];
-
-	for (int i = 0; i < n; i++)
-		add(s, uuid_format(found[i]->id, id));
+	find_ids(s, call_state(s->call)->nodes_by_id, NULL);
 }
 
 static void find_allocs(struct search *s)
 {
-	struct alloc *found[MAX_MATCHES + 1];
-	int n = state_prefix_allocs(call_state(s->call), s->prefix, found, ARRAY_LEN(found));
-	char id[UUID_STR];
-
-	for (int i = 0; i < n; i++)
-		if (api_in_namespace(s->call, found[i]->version->job->ns))
-			add(s, uuid_format(found[i]->id, id));
+	find_ids(s, call_state(s->call)->allocs, alloc_ns);
 }
 
 static void find_evals(struct search *s)
 {
-	struct eval_entry *found[MAX_MATCHES + 1];
-	int n = state_prefix_evals(call_state(s->call), s->prefix, found, ARRAY_LEN(found));
-	char id[UUID_STR];
-
-	for (int i = 0; i < n; i++)
-		if (api_in_namespace(s->call, found[i]->job->ns))
-			add(s, uuid_format(found[i]->id, id));
+	find_ids(s, call_state(s->call)->evals, eval_ns);
 }
 
 static void find_deployments(struct search *s)
 {
-	const struct state *state = call_state(s->call);
-	struct uuid first, last;
-	struct deployment_entry *d;
-	char id[UUID_STR];
-
-	if (uuid_prefix(s->prefix, &first, &last) < 0)
-		return;
-	for (uint32_t i = 0; (d = uuid_table_next(state->deployments, &i));)
-		if (uuid_cmp(first, d->id) <= 0 && uuid_cmp(d->id, last) <= 0 &&
-		    api_in_namespace(s->call, d->spec->namespace) && !add(s, uuid_format(d->id, id)))
-			return;
+	find_ids(s, call_state(s->call)->deployments, deployment_ns);
 }
 
 static void find_namespaces(struct search *s)
@@ -92,7 +96,7 @@ static void find_nothing(struct search *s)
 static const struct {
 	const char *context;
 	void (*find)(struct search *s);
-	bool by_id; /* answered only for a text that can begin an id */
+	bool by_id; /* left out for a text that cannot begin an id */
 	enum state_table table;
 } contexts[] = {
     {"allocs", find_allocs, true, TABLE_ALLOCS},
@@ -159,7 +163,7 @@ void api_search(struct call *c)
 			continue;
 		known = true;
 		index = MAX(index, state->table_index[contexts[i].table]);
-		if (contexts[i].by_id && uuid_prefix(r->prefix ? r->prefix : "", &first_id, &last_id) < 0)
+		if (contexts[i].by_id && !str_empty(r->prefix) && uuid_prefix(r->prefix, &first_id, &last_id) < 0)
 			continue;
 		rows[i] = (struct search){.call = c, .prefix = r->prefix ? r->prefix : ""};
 		contexts[i].find(&rows[i]);
@@ -172,6 +176,7 @@ void api_search(struct call *c)
 		return;
 	}
 	call_set_index(c, index);
+	call_set_read(c, true);
 	buf_putc(b, '{');
 	json_put_key(b, "Index", &first, indent, 1);
 	json_put_int(b, (int64_t)index);

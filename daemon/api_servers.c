@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "daemon/api_servers.h"
 #include "daemon/daemon.h"
+#include "daemon/proxy.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
 
@@ -58,6 +59,10 @@ static void get_members(struct call *c)
 	uint32_t n;
 
 	members_list(d->members, call_arena(c), &list, &n);
+	if (!n && !d->server) {
+		proxy_to_server(c);
+		return;
+	}
 	jw_begin(&w, '{');
 	jw_list(&w, "Members");
 	for (uint32_t i = 0; i < n; i++) {
@@ -124,12 +129,23 @@ static void get_regions(struct call *c)
 	call_json(c, 200);
 }
 
+/* Only servers are members. */
+static bool is_member(struct call *c)
+{
+	if (call_daemon(c)->server)
+		return true;
+	call_error(c, 501, "Invalid method");
+	return false;
+}
+
 static void put_join(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
 	bool shared = d->server && server_replica(d->server);
 
+	if (!is_member(c))
+		return;
 	jw_begin(&w, '{');
 	jw_str(&w, "error", shared ? "servers with one journal in Consul find each other there; nothing is to be joined"
 	                           : "this server keeps its journal by itself and cannot join others");
@@ -174,6 +190,8 @@ static void put_force_leave(struct call *c)
 	cleanup_err struct err e = ERR_INIT;
 	struct forgetting *f;
 
+	if (!is_member(c))
+		return;
 	if (str_empty(name)) {
 		call_error(c, 400, "missing node to force leave");
 		return;
@@ -189,6 +207,32 @@ static void put_force_leave(struct call *c)
 	}
 	f->call = c;
 	call_stream_hold(c, on_forget_closed, f);
+}
+
+/* Servers come and go by themselves: one that is alive stays, one that has failed is forgotten by force-leave. */
+static void delete_peer(struct call *c)
+{
+	const char *id = call_query(c, "id"), *address = call_query(c, "address");
+	struct member *list;
+	uint32_t n;
+
+	if (str_empty(id) && str_empty(address)) {
+		call_error(c, 400, "Must specify either ?id with the server's ID or ?address with IP:port of peer to remove");
+		return;
+	}
+	if (!str_empty(id) && !str_empty(address)) {
+		call_error(c, 400, "Must specify only one of ?id or ?address");
+		return;
+	}
+	members_list(call_daemon(c)->members, call_arena(c), &list, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!str_eq(id, list[i].id) && !str_eq(address, list[i].address))
+			continue;
+		call_error(c, 500, "server %s is %s: stop it, or when it has failed make it leave by force", list[i].name, list[i].status);
+		return;
+	}
+	call_error(c, 500, "%s \"%s\" was not found in the Raft configuration", str_empty(id) ? "address" : "id",
+	    str_empty(id) ? address : id);
 }
 
 /* ---- how far each has read ---- */
@@ -363,5 +407,6 @@ const struct route routes_servers[] = {
     {ROUTE_GET | ROUTE_SERVER | ROUTE_LOCAL, "/v1/internal/server", get_server, NULL, NULL, "how far this server has read the log"},
     {ROUTE_GET | ROUTE_SERVER | ROUTE_LOCAL, "/v1/operator/raft/configuration", get_raft, NULL, NULL,
         "the servers that share the journal, and how far each has read it"},
+    {ROUTE_DELETE | ROUTE_SERVER | ROUTE_LOCAL, "/v1/operator/raft/peer", NULL, NULL, delete_peer, "remove a server: id= or address="},
     {.pattern = NULL},
 };

@@ -251,26 +251,42 @@ static const char *origin_form(const char *target)
 	return p ? p : "/";
 }
 
+static void redirect(struct call *c, const char *path)
+{
+	const char *query = strchr(call_target(c), '?');
+	const char *to = arena_printf(call_arena(c), "%s%s", path, query ? query : "");
+
+	for (const char *p = to; *p; p++)
+		if ((unsigned char)*p <= ' ' || strchr("\"<>'\\", *p) || *p == 0x7f) {
+			call_none(c, 404);
+			return;
+		}
+	call_set_header(c, "Location", to);
+	buf_puts(&c->out, "<a href=\"");
+	for (const char *p = to; *p; p++)
+		*p == '&' ? buf_puts(&c->out, "&amp;") : buf_putc(&c->out, *p);
+	buf_puts(&c->out, "\">Moved Permanently</a>.\n\n");
+	answer(c, 301, "text/html; charset=utf-8");
+}
+
 /* "/v1//jobs" -> "/v1/jobs" */
-static bool redirect_clean(struct call *c, char *path)
+static void clean(char *path)
 {
 	char *out = path;
 
-	if (!strstr(path, "//"))
-		return false;
 	for (const char *p = path; *p; p++)
 		if (*p != '/' || p[1] != '/')
 			*out++ = *p;
 	*out = '\0';
-	for (const char *p = path; *p; p++)
-		if ((unsigned char)*p <= ' ' || *p == '"' || *p == '<' || *p == 0x7f) {
-			call_none(c, 404);
-			return true;
-		}
-	call_set_header(c, "Location", path);
-	buf_printf(&c->out, "<a href=\"%s\">Moved Permanently</a>.\n\n", path);
-	answer(c, 301, "text/html; charset=utf-8");
-	return true;
+}
+
+/* "/v1/job" stands for "/v1/job/": a path below which something has a route. */
+static bool lacks_slash(const struct router *router, const char *path)
+{
+	cleanup_free char *longer = xasprintf("%s/", path);
+	struct route_match m;
+
+	return router_find(router, longer, &m) && m.n_params;
 }
 
 static call_fn *pick(const struct route *r, const char *method)
@@ -395,13 +411,16 @@ void call_dispatch(struct call *c, const struct router *router, const char *targ
 		call_error(c, 400, "Invalid path: it holds a zero byte");
 		return;
 	}
-	if (redirect_clean(c, path))
-		return;
-	if (!router_find(router, path, &c->match)) {
+	if (strstr(path, "//")) {
+		clean(path);
+		redirect(c, path);
+	} else if (router_find(router, path, &c->match)) {
+		run_route(c);
+	} else if (lacks_slash(router, path)) {
+		redirect(c, arena_printf(call_arena(c), "%s/", path));
+	} else {
 		call_none(c, 404);
-		return;
 	}
-	run_route(c);
 }
 
 /* ---- answers ---- */
@@ -432,6 +451,19 @@ void call_set_header(struct call *c, const char *name, const char *value)
 void call_set_index(struct call *c, uint64_t index)
 {
 	c->index = index ? index : 1; /* zero would make a blocking caller spin */
+	if (c->method[0] == 'G')
+		call_set_read(c, true);
+}
+
+void call_set_read(struct call *c, bool leader_known)
+{
+	c->read = true;
+	c->leader_known = leader_known;
+}
+
+const struct route *call_route(const struct call *c)
+{
+	return c->match.route;
 }
 
 void call_set_rest(struct call *c, uint64_t index)

@@ -49,6 +49,7 @@ struct call {
 	int status;
 	const char *content_type;
 	uint64_t index; /* X-Nomad-Index, 0 = none */
+	bool read, leader_known; /* the two headers beside it */
 	struct buf out;
 	struct call_header {
 		const char *name, *value; /* value in the arena */

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/call.h"
+#include "daemon/gzip.h"
 
 #define STREAM_BOUND (1024 * 1024)
 #define POOL_MAX     64
@@ -66,7 +67,8 @@ struct httpd {
 #define PEER_SLOTS 4096
 
 const struct route *const route_tables[] = {
-    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_servers, routes_internal, NULL,
+    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_servers,
+    routes_internal, routes_absent, NULL,
 };
 
 static void list_init(struct link *head)
@@ -195,8 +197,8 @@ static void put_headers(struct call *c)
 	if (c->index) {
 		snprintf(num, sizeof(num), "%llu", (unsigned long long)c->index);
 		evhttp_add_header(h, "X-Nomad-Index", num);
-		if (c->method && c->method[0] == 'G') {
-			evhttp_add_header(h, "X-Nomad-Knownleader", "true");
+		if (c->read) {
+			evhttp_add_header(h, "X-Nomad-Knownleader", c->leader_known ? "true" : "false");
 			evhttp_add_header(h, "X-Nomad-Lastcontact", "0");
 		}
 	}
@@ -236,6 +238,21 @@ static void drop_hangup(struct conn *conn)
 		event_free(STEAL(conn->hangup));
 }
 
+static void compress(struct call *c)
+{
+	struct buf packed = BUF_INIT;
+
+	if (c->out.len < GZIP_MIN || c->out.len > GZIP_MAX || !gzip_is_accepted(httpd_header(c, "Accept-Encoding")))
+		return;
+	if (gzip_put(&packed, &c->out)) {
+		buf_free(&c->out);
+		c->out = packed;
+		call_set_header(c, "Content-Encoding", "gzip");
+	} else {
+		buf_free(&packed);
+	}
+}
+
 void httpd_reply(struct call *c)
 {
 	struct conn *conn = c->conn;
@@ -243,6 +260,7 @@ void httpd_reply(struct call *c)
 	struct evbuffer *out = evhttp_request_get_output_buffer(req);
 
 	drop_hangup(conn);
+	compress(c);
 	put_headers(c);
 	log_call(c);
 	if (c->out.len > COPY_MAX) {

@@ -40,7 +40,7 @@ struct route {
 };
 /* Each daemon/api_*.c exports a table ended by pattern NULL. */
 extern const struct route routes_jobs[], routes_nodes[], routes_allocs[], routes_evals[], routes_agent[],
-    routes_client[], routes_system[], routes_servers[], routes_internal[];
+    routes_client[], routes_system[], routes_servers[], routes_internal[], routes_absent[];
 extern const struct route *const route_tables[]; /* all of them, ended by NULL */
 
 /* ---- what a handler may ask ---- */
@@ -85,6 +85,8 @@ void call_error(struct call *c, int status, const char *fmt, ...) PRINTF(3, 4); 
 void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, else 500 */
 void call_set_header(struct call *c, const char *name, const char *value);
 void call_set_index(struct call *c, uint64_t index); /* X-Nomad-Index */
+/* X-Nomad-Knownleader and -Lastcontact beside the index: GETs have them anyway. */
+void call_set_read(struct call *c, bool leader_known);
 /* Waits for this commit before the answer leaves. Answers of ROUTE_SERVER routes rest by themselves on everything
  * that was applied when they were given, so handlers there need not call it. */
 void call_set_rest(struct call *c, uint64_t index);
@@ -105,6 +107,7 @@ void call_stream_break(struct call *c);
 void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg);
 void call_set_stream_header(struct call *c, int status, const char *content_type);
 const char *call_target(const struct call *c); /* path and query as they came */
+const struct route *call_route(const struct call *c);
 
 struct httpd_config {
 	const char *bind_addr;

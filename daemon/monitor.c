@@ -132,7 +132,7 @@ static bool is_here(struct call *c)
 		return false;
 	}
 	if (!str_empty(node))
-		return client_is_this_node(c);
+		return client_is_this_node(c, 404);
 	if (str_empty(server) || is_this_server(d, server))
 		return true;
 	if (!d->server && !proxy_is_forwarded(c))

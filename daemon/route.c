@@ -125,7 +125,7 @@ struct cuts {
 
 static bool match(const char *pat, char *path, struct route_match *m, struct cuts *cuts);
 
-/* `:id*`: the longest value whose rest of the path matches the rest of the pattern. */
+/* `:id*`: the longest value whose rest of the path matches the rest of the pattern; nothing at the end of the path. */
 static bool match_star(const char *rest, char *path, struct route_match *m, struct cuts *cuts)
 {
 	uint32_t me = m->n_params - 1;
@@ -133,7 +133,7 @@ static bool match_star(const char *rest, char *path, struct route_match *m, stru
 
 	if (!*rest) {
 		cuts->end[me] = end;
-		return end > path;
+		return true;
 	}
 	for (char *p = end; p > path; p--) {
 		if (*p != '/')
@@ -168,8 +168,8 @@ static bool match(const char *pat, char *path, struct route_match *m, struct cut
 		if (*pat == '*')
 			return match_star(pat + 1, path, m, cuts);
 		len = strcspn(path, "/");
-		if (!len)
-			return false;
+		if (!len && (*pat || *path))
+			return false; /* nothing can be the last segment only */
 		path += len;
 		cuts->end[m->n_params - 1] = path;
 	}

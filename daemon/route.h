@@ -1,6 +1,7 @@
 /*
  * route: finds the route of a path. Patterns are grouped by their first two segments ("/v1/job"), so a look-up is one
- * hash and a handful of comparisons; within a group the pattern with the most literal text wins.
+ * hash and a handful of comparisons; within a group the pattern with the most literal text wins. A parameter is never
+ * empty, except the last segment of a path that ends with a slash: "/v1/node/" is a node without an id.
  */
 #ifndef DAEMON_ROUTE_H
 #define DAEMON_ROUTE_H

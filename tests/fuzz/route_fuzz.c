@@ -11,7 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct route *const tables[] = {
-    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_internal, NULL,
+    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_internal,
+    routes_absent, NULL,
 };
 
 static void check_match(const struct route_match *m, const char *path, size_t len)
