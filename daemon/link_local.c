@@ -122,8 +122,12 @@ static void heartbeat(struct server_link *link, link_done_fn *done, void *arg)
 
 static void give_work(struct op *op)
 {
-	op->work = MODEL_NEW(op->arena, node_work);
-	core_node_work(server_core(op->local->server), op->arena, op->local->node, op->since, op->work);
+	cleanup_arena struct arena *a = arena_new();
+	struct node_work *work = MODEL_NEW(a, node_work);
+
+	/* A copy: what it is made of belongs to the state, which goes on changing while the answer waits for its commit. */
+	core_node_work(server_core(op->local->server), a, op->local->node, op->since, work);
+	op->work = model_copy(op->arena, &type_node_work, work);
 	finish(op);
 }
 

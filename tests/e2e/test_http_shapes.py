@@ -15,6 +15,7 @@ DELIBERATE = [
     (r"", r"FailedTGAllocs\.\w+: has Reason$", "everything that waits says why"),
     (r"", r"FailedTGAllocs\.\w+\.ResourcesExhausted", "tells the same as DimensionExhausted and Reason"),
     (r"", r"\.Tags(: lacks (mvn|vsn|raft_vsn)|\.role: )", "there is no gossip and no raft whose versions could be told"),
+    (r"", r"Servers\[\]: has (Lag|LastContact|LastIndex|State|Trouble)$", "how far each server has read the log"),
     (r"", r"TaskStates\.\w+: lacks TaskHandle", "always null; handles of drivers are the client's"),
     (r"", r"Cpu: (lacks ReservedCpuCores|has (ReservableCpuCores|TotalCpuCores))", "no cores are reserved"),
     (r"^01-agent GET /v1/agent/self", r"\$\.config[.:]", "the configuration is this agent's own"),
