@@ -124,7 +124,8 @@ int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct st
     uint64_t *index, struct err *e);
 int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
     uint64_t *index, struct err *e);
-/* What a node should run, for its blocking read. Everything when since == 0, else what changed after it. */
+/* What a node should run, for its blocking read. What changed after since; everything (and out->complete) when since is 0, or
+ * lies before the node's registration. */
 void core_node_work(struct core *core, struct arena *a, struct uuid id, uint64_t since, struct node_work *out);
 
 int core_allocs_update(struct core *core, struct uuid node, const struct alloc_updates *u, int64_t now,

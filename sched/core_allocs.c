@@ -40,6 +40,36 @@ static int check_updates(const struct alloc_updates *u, struct err *e)
 	return 0;
 }
 
+static bool same_states(const struct objmap *x, const struct objmap *y)
+{
+	if (x->n != y->n)
+		return false;
+	for (uint32_t i = 0; i < x->n; i++)
+		if (!str_eq(x->v[i].key, y->v[i].key) || !model_equal(&type_task_state, x->v[i].value, y->v[i].value, 0))
+			return false;
+	return true;
+}
+
+/* Does the report say what is known already? Clients report everything now and then, since reports may overtake each other;
+ * what is no news is not written. */
+static bool is_known(const struct alloc *a, const struct alloc_update *u)
+{
+	static const struct alloc_extra nothing;
+	const struct alloc_extra *x = a->extra ? a->extra : &nothing;
+	if (!str_empty(u->client_status) && name_index(observed_names, u->client_status) != a->observed &&
+	    (alloc_is_live(a) || alloc_holds(a)))
+		return false;
+	if (u->client_description && !str_eq(u->client_description, x->client_description))
+		return false;
+	if (MODEL_HAS(alloc_update, u, task_states) && !same_states(&u->task_states, &x->task_states))
+		return false;
+	if (u->deployment_status && (!x->deployment_status ||
+	        !model_equal(&type_deployment_status, u->deployment_status, x->deployment_status, 0)))
+		return false;
+	return !u->network_status || (x->network_status &&
+	    model_equal(&type_network_status, u->network_status, x->network_status, 0));
+}
+
 int core_allocs_update(struct core *c, struct uuid node, const struct alloc_updates *u, int64_t now, uint64_t *index,
     struct err *e)
 {
@@ -56,7 +86,7 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 		uuid_parse(x->id, &id);
 		struct alloc *alloc = state_alloc(c->state, id);
 		/* What the servers have collected, or gave to another node, is not this node's to report any more. */
-		if (!alloc || !alloc->node || !uuid_eq(alloc->node->id, node))
+		if (!alloc || !alloc->node || !uuid_eq(alloc->node->id, node) || is_known(alloc, x))
 			continue;
 		struct alloc_update put = *x;
 		MODEL_UNSET(alloc_update, &put, id);

@@ -268,9 +268,15 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 {
 	struct node_entry *n = state_node(c->state, id);
 	*out = (struct node_work){0};
+	char cluster[UUID_STR];
 	MODEL_SET(node_work, out, index, (int64_t)c->state->index);
+	MODEL_SET(node_work, out, cluster, arena_strdup(a, uuid_format(c->state->cluster_id, cluster)));
 	if (!n)
 		return;
+	/* A node that was forgotten and came back begins anew, whatever it has heard before. */
+	if (since < n->create_index)
+		since = 0;
+	MODEL_SET(node_work, out, complete, !since);
 	cleanup_free struct job_version **versions = xcalloc(n->n_allocs + 1, sizeof(struct job_version *));
 	uint32_t count = 0;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {

@@ -4,8 +4,9 @@
  * tasks do is written in the job's meta: "run" = seconds until they end (0 = never), "fail" = they may end badly while the
  * faults last, "restarts" = how often they are then started again in place.
  *
- * Two rules make a machine that was away whole again: an answer to "everything" (since 0) is complete, so that what it does
- * not name has to go, before anything new comes; and what is stopped, or lost, and not known here is reported as ended.
+ * Reports may overtake each other, so now and then everything is reported again. Two more rules make a machine that was away
+ * whole again: what a complete answer does not name has to go, before anything new comes; and what is stopped, or lost, and
+ * not known here is reported as ended.
  */
 #include <errno.h>
 
@@ -316,7 +317,7 @@ static void take_work(struct sim *s, uint32_t n, const struct event *e)
 	/* An answer that leaves a gap, or one overtaken by a newer answer. */
 	if (e->since > c->work_index || (uint64_t)e->work->index < c->work_index)
 		return;
-	if (!forget(s, n, e->work, e->since == 0) && e->since == 0)
+	if (!forget(s, n, e->work, e->work->complete) && e->work->complete)
 		return; /* asked again when they have ended */
 	c->work_index = (uint64_t)e->work->index;
 	OBJS_EACH (&e->work->allocs, struct allocation, a)
@@ -461,6 +462,13 @@ static void serve_update(struct sim *s, struct event *e)
 
 /* ---- answers and timers on the client ---- */
 
+static void tell_all(struct sim *s, struct client_sim *c)
+{
+	c->told_all = s->now;
+	for (uint32_t i = 0; i < c->n_allocs; i++)
+		c->allocs[i].changes++;
+}
+
 static void on_hello(struct sim *s, const struct event *e)
 {
 	struct client_sim *c = &s->clients[e->client];
@@ -468,14 +476,14 @@ static void on_hello(struct sim *s, const struct event *e)
 	if (!e->ttl) { /* forgotten: everything is told and asked again */
 		c->registered = false;
 		c->work_index = c->told = 0;
-		for (uint32_t i = 0; i < c->n_allocs; i++)
-			c->allocs[i].changes++;
+		tell_all(s, c);
 		request(s, EVENT_REGISTER, e->client);
 		return;
 	}
 	c->ttl = e->ttl;
 	if (!c->registered) {
 		c->registered = true;
+		c->work_index = c->told = 0;
 		send_update(s, e->client);
 		request(s, EVENT_PULL, e->client);
 	}
@@ -508,6 +516,8 @@ static void beat(struct sim *s, uint32_t n)
 	request(s, EVENT_HEARTBEAT, n);
 	if (s->faults || c->told > c->work_index || !c->work_index)
 		request(s, EVENT_PULL, n); /* the question or the answer was lost */
+	if (s->now - c->told_all > 2 * MINUTE)
+		tell_all(s, c);
 	send_update(s, n);
 }
 

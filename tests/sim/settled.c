@@ -95,6 +95,7 @@ static void check_reason(struct sim *s, const struct loads *l, struct job_entry 
 		compare_cause(s, what, &c, why, i);
 }
 
+/* Does a place depend on where the others are? With an update on its way that is another question for each that is replaced. */
 static bool looks_at_others(const struct job *spec, const struct task_group *g)
 {
 	OBJS_EACH (&spec->constraints, struct constraint, c)
@@ -102,6 +103,14 @@ static bool looks_at_others(const struct job *spec, const struct task_group *g)
 			return true;
 	OBJS_EACH (&g->constraints, struct constraint, d)
 		if (str_starts(d->operand, "distinct_"))
+			return true;
+	return false;
+}
+
+static bool is_changing(const struct job_entry *j, const char *group)
+{
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
+		if (rules_runs(a) && a->version != j->current && str_eq(alloc_group(a)->name, group))
 			return true;
 	return false;
 }
@@ -118,7 +127,7 @@ void check_reasons(struct sim *s, const struct loads *l, bool settled)
 			continue;
 		/* What is about to stop still counts for one side and not for the other, until the scheduler has looked. */
 		OBJS_EACH (&j->current->spec->task_groups, struct task_group, g)
-			if (settled || !looks_at_others(j->current->spec, g))
+			if (!looks_at_others(j->current->spec, g) || (settled && !is_changing(j, g->name)))
 				check_reason(s, l, j, g);
 	}
 }

@@ -33,17 +33,19 @@ static bool say_eval(void *arg, struct eval_entry *e)
 	char id[UUID_STR];
 
 	(void)arg;
-	fprintf(stderr, "evaluation %s of %s, %s: %s, made at %" PRIu64 ", changed at %" PRIu64 "\n", uuid_format(e->id, id),
-	    e->job->id, e->spec->triggered_by, eval_status_names[e->status], e->create_index, e->modify_index);
+	fprintf(stderr, "evaluation %s of %s, %s: %s, made at %" PRIu64 ", changed at %" PRIu64 ", waits until %.3f\n", uuid_format(e->id, id),
+	    e->job->id, e->spec->triggered_by, eval_status_names[e->status], e->create_index, e->modify_index,
+	    e->spec->wait_until ? (double)(e->spec->wait_until - INT64_C(1800000000) * SECOND) / 1e9 : 0);
 	return true;
 }
 
 static void handle(struct sim *s, struct event *e)
 {
 	if (e->kind == EVENT_OPERATOR) {
-		operator_act(s);
-		if (s->faults)
+		if (s->faults) {
+			operator_act(s);
 			sim_event(s, sim_event_new(s, EVENT_OPERATOR, 0), s->now + sim_between(s, 0, 5 * SECOND));
+		}
 	} else if (e->kind == EVENT_SERVER_CRASH) {
 		sim_server_crash(s);
 	} else {
@@ -210,7 +212,7 @@ int main(int argc, char **argv)
 	int64_t seconds = 10, episodes = INT64_MAX, done = 0, failed = 0;
 	uint64_t seed = (uint64_t)clock_now();
 	bool verbose = false;
-	char dir[] = "/tmp/drover-sim-XXXXXX";
+	char dir[] = "/dev/shm/drover-sim-XXXXXX", other[] = "/tmp/drover-sim-XXXXXX", *in = mkdtemp(dir);
 	struct sim totals = {0};
 
 	for (int i = 1; i < argc; i++) {
@@ -225,18 +227,18 @@ int main(int argc, char **argv)
 		else
 			die("usage: sim [--seconds N] [--seed N] [--episodes N] [--verbose]");
 	}
-	if (!mkdtemp(dir))
-		die("cannot make a folder in /tmp: %s", strerror(errno));
+	if (!in && !(in = mkdtemp(other)))
+		die("cannot make a folder in /dev/shm or /tmp: %s", strerror(errno));
 	log_set_level(LOG_ERROR);
 	printf("sim: seed %" PRIu64 "\n", seed);
 	int64_t end = clock_monotonic() + seconds * SECOND;
 
 	while (done < episodes && (done == 0 || clock_monotonic() < end) && failed < 5) {
-		if (!episode(seed + (uint64_t)done, dir, verbose, &totals))
+		if (!episode(seed + (uint64_t)done, in, verbose, &totals))
 			failed++;
 		done++;
 	}
-	rmdir(dir);
+	rmdir(in);
 	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64
 	       " reasons checked, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
 	    done, totals.steps, totals.placements, totals.replaced, totals.reasons, totals.crashes, failed);

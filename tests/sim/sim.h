@@ -58,7 +58,7 @@ struct client_sim {
 	bool registered;
 	uint32_t life;     /* counts restarts: answers to an earlier life are dropped */
 	uint64_t work_index, told; /* told: a change of its work that it was woken for */
-	int64_t ttl;
+	int64_t ttl, told_all; /* told_all: when it last reported everything */
 	struct local_alloc *allocs;
 	uint32_t n_allocs, cap_allocs;
 };
