@@ -7,6 +7,9 @@
 #include "sched/reconcile_internal.h"
 #include "sched/update.h"
 
+#define LOOK_FIRST (5 * SECOND)
+#define LOOK_LAST  (5 * MINUTE)
+
 /* ---- versions ---- */
 
 static bool is_older(const struct reconcile *c, const struct alloc *a)
@@ -199,6 +202,36 @@ static void replace(struct reconcile *c, struct side *g, struct member *m, struc
 		w->tracker = model_copy(c->a, &type_reschedule_tracker, a->extra->tracker);
 }
 
+int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u)
+{
+	const struct eval *e = c->r->eval;
+	int64_t wait = MAX(u->min_healthy_time, LOOK_FIRST);
+	if (str_eq(e->triggered_by, "rolling-update"))
+		wait = MAX(wait, MIN(2 * (e->wait_until - e->create_time), LOOK_LAST));
+	return c->r->now + wait;
+}
+
+/* Has the member, or what comes in its place, yet to prove itself? *at: when it will have done so; left alone when that cannot
+ * be told. */
+static bool is_unproven(const struct reconcile *c, const struct member *m, const struct update_strategy *u, int64_t *at)
+{
+	switch (m->fate) {
+	case FATE_RUNS:
+	case FATE_MOVES:
+		return !update_is_healthy(m->alloc, u, c->r->now, at);
+	case FATE_HOLDS:
+		return m->alloc->version == c->r->version;
+	case FATE_LOST:
+	case FATE_MIGRATE:
+	case FATE_RESCHEDULE:
+		return true;
+	case FATE_REPLACE:
+	case FATE_DONE:
+		break;
+	}
+	return false;
+}
+
 /* How many allocations may be replaced now, when at most max_parallel may have something to prove. */
 static int64_t update_room(struct reconcile *c, struct side *g, uint32_t missing, struct want_wait *wait)
 {
@@ -209,21 +242,14 @@ static int64_t update_room(struct reconcile *c, struct side *g, uint32_t missing
 	wait->unhealthy = missing;
 	wait->at = NEVER;
 	for (uint32_t i = 0; i < g->n; i++) {
-		struct member *m = &g->members[i];
-		int64_t at;
-		if (m->cut || (m->fate != FATE_RUNS && m->fate != FATE_HOLDS && m->fate != FATE_RESCHEDULE &&
-		                  m->fate != FATE_MIGRATE && m->fate != FATE_LOST))
-			continue;
-		if (m->fate == FATE_HOLDS && m->alloc->version != c->r->version)
-			continue;
-		if (update_is_healthy(m->alloc, u, c->r->now, &at))
+		int64_t at = NEVER;
+		if (g->members[i].cut || !is_unproven(c, &g->members[i], u, &at))
 			continue;
 		wait->unhealthy++;
 		wait->at = MIN(wait->at, at);
 	}
-	/* When nothing tells, it is looked at again after as long as an allocation needs to prove itself. */
 	if (wait->at == NEVER || wait->at <= c->r->now)
-		wait->at = c->r->now + MAX(u->min_healthy_time, 5 * SECOND);
+		wait->at = reconcile_look_again(c, u);
 	return MAX(u->max_parallel - wait->unhealthy, 0);
 }
 

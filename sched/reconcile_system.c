@@ -50,14 +50,18 @@ static void sweep_update(struct sweep *s, struct alloc *a)
 	want_on(s, a->node, a, true);
 }
 
+static bool is_asked_to_move(const struct alloc *a)
+{
+	return a->extra && a->extra->transition && a->extra->transition->migrate;
+}
+
 static void sweep_live(struct sweep *s, struct alloc *a)
 {
-	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
 	struct feasible *f = &s->g->feasible;
 	if (reconcile_node_is_gone(a)) {
 		reconcile_stop(s->c, a, OBSERVED_LOST, SAY_LOST);
 		s->u->stop++;
-	} else if (t && t->migrate) {
+	} else if (is_asked_to_move(a)) {
 		reconcile_stop(s->c, a, -1, a->node->draining ? SAY_MIGRATING : SAY_NOT_NEEDED);
 		s->u->stop++;
 		if (feasible_node(f, a->node) == FILTER_NONE && s->g->spec->count > 0)
@@ -87,16 +91,20 @@ static void find_room(struct sweep *s)
 	if (!u || u->max_parallel <= 0)
 		return;
 	s->wait.max_parallel = u->max_parallel;
-	s->wait.at = s->c->r->now + MAX(u->min_healthy_time, 5 * SECOND);
+	s->wait.at = NEVER;
 	for (uint32_t i = 0; i < s->g->n; i++) {
 		struct alloc *a = s->g->members[i].alloc;
-		int64_t at;
-		if (a->version != s->c->r->version || !alloc_is_live(a) || update_is_healthy(a, u, s->c->r->now, &at))
+		int64_t at = NEVER;
+		if (!alloc_is_live(a) || (!is_asked_to_move(a) && update_is_healthy(a, u, s->c->r->now, &at)))
+			continue;
+		/* One of an older version that has to go anyway need not prove itself any more. */
+		if (a->version != s->c->r->version && (reconcile_node_is_gone(a) || !reconcile_in_place(s->c, s->g, a)))
 			continue;
 		s->wait.unhealthy++;
-		if (at > s->c->r->now)
-			s->wait.at = MIN(s->wait.at, at);
+		s->wait.at = MIN(s->wait.at, at);
 	}
+	if (s->wait.at == NEVER || s->wait.at <= s->c->r->now)
+		s->wait.at = reconcile_look_again(s->c, u);
 	s->room = MAX(u->max_parallel - s->wait.unhealthy, 0);
 }
 

@@ -92,6 +92,38 @@ static struct seen see(const struct alloc *a)
 	return x;
 }
 
+/* A failed one is replaced no earlier than its policy says, and no more often. A new version is a new chance, and by force
+ * anything goes. */
+static void check_rescheduled(struct sim *s, const struct alloc *a, const struct alloc *failed)
+{
+	const struct reschedule_policy *p = alloc_group(a)->reschedule_policy;
+	const struct reschedule_tracker *t = a->extra->tracker;
+	const struct wish *w = &s->wishes[atoi(a->version->spec->id + strlen("job-"))];
+	int64_t since = failed->extra->ended, within = 0;
+
+	if (failed->observed != OBSERVED_FAILED || failed->version != a->version || w->forced >= since)
+		return;
+	if (!p || (!p->unlimited && p->attempts < 1)) {
+		sim_fail(s, "a failed allocation of %s was replaced without a policy that allows it", a->version->spec->id);
+		return;
+	}
+	if (s->now - since < p->delay - SECOND)
+		sim_fail(s, "a failed allocation of %s was replaced after %.3f s, and %.3f s are the delay", a->version->spec->id,
+		    (double)(s->now - since) / 1e9, (double)p->delay / 1e9);
+	if (!t || !t->events.n) {
+		sim_fail(s, "the replacement of a failed allocation of %s has no tracker", a->version->spec->id);
+		return;
+	}
+	OBJS_EACH (&t->events, struct reschedule_event, e) {
+		within += e->reschedule_time > since - p->interval;
+		if (!str_eq(p->delay_function, "constant") && e->delay > p->max_delay)
+			sim_fail(s, "%s was rescheduled with a delay beyond the longest", a->version->spec->id);
+	}
+	if (!p->unlimited && within > p->attempts)
+		sim_fail(s, "%s was rescheduled %lld times within the interval, and %lld are allowed", a->version->spec->id,
+		    (long long)within, (long long)p->attempts);
+}
+
 /* It is right where it is, and nothing of its name was there before. */
 static void check_placed(struct look *l, struct alloc *a)
 {
@@ -121,7 +153,54 @@ static void check_placed(struct look *l, struct alloc *a)
 			sim_fail(s, "%s.%s[%u] runs twice", j->id, g->name, a->index);
 	}
 	s->placements++;
-	s->replaced += a->extra && !uuid_is_nil(a->extra->previous);
+	const struct alloc *previous = a->extra ? state_alloc(core_state(s->core), a->extra->previous) : NULL;
+
+	if (previous) {
+		s->replaced++;
+		check_rescheduled(s, a, previous);
+	}
+}
+
+/* ---- updates ---- */
+
+static bool is_proven(const struct alloc *a, const struct update_strategy *u, int64_t now)
+{
+	if (a->observed != OBSERVED_RUNNING || !a->extra)
+		return false;
+	for (uint32_t i = 0; i < a->extra->task_states.n; i++) {
+		const struct task_state *t = a->extra->task_states.v[i].value;
+
+		if (str_eq(a->extra->task_states.v[i].key, "main") && (!str_eq(t->state, "running") || t->started_at + u->min_healthy_time > now))
+			return false;
+	}
+	return true;
+}
+
+/* One has just been stopped for an update: no more than allowed are missing or have yet to prove themselves. */
+static void check_pace(struct sim *s, const struct job_entry *j, const struct task_group *g)
+{
+	int64_t there = 0, unproven = 0;
+
+	if (j->stop || !g || !g->update || g->update->max_parallel < 1 || (j->type != JOB_SERVICE && j->type != JOB_SYSTEM))
+		return;
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
+		if (a->desired != DESIRED_RUN || !str_eq(alloc_group(a)->name, g->name))
+			continue;
+		bool failed = a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
+
+		/* On a node that is new to the job nothing is replaced. */
+		if (j->type == JOB_SYSTEM && (!a->extra || uuid_is_nil(a->extra->previous)))
+			continue;
+		there += rules_live(a);
+		if (a->version == j->current && (rules_live(a) || (failed && j->type == JOB_SERVICE)))
+			unproven += !is_proven(a, g->update, s->now);
+		there += failed;
+	}
+	if (j->type == JOB_SERVICE)
+		unproven += MAX(g->count - there, 0);
+	if (unproven > g->update->max_parallel)
+		sim_fail(s, "an update of %s.%s goes on, although %lld are missing or unproven and %lld may be", j->id, g->name,
+		    (long long)unproven, (long long)g->update->max_parallel);
 }
 
 static void check_followed(struct look *l, const struct seen *was, const struct alloc *a)
@@ -147,6 +226,9 @@ static void check_followed(struct look *l, const struct seen *was, const struct 
 		sim_fail(s, "allocation %s was %s and is %s", id, observed_names[was->observed], observed_names[is.observed]);
 	if (is.observed == OBSERVED_LOST && was->observed != OBSERVED_LOST && a->node && a->node->status != NODE_DOWN)
 		sim_fail(s, "allocation %s is lost, and its node %s is not down", id, a->node->spec->name);
+	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN && was->observed != OBSERVED_FAILED &&
+	    str_eq(a->extra->desired_description, "alloc is being updated due to job update"))
+		check_pace(s, a->version->job, job_group(a->version->job->current->spec, is.group));
 	if (is.modify_index < was->modify_index ||
 	    (is.modify_index == was->modify_index && (is.desired != was->desired || is.observed != was->observed)))
 		sim_fail(s, "allocation %s changed and its index did not grow", id);

@@ -151,11 +151,15 @@ static void evaluate_job(struct sim *s)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct core_eval_reply out;
+	uint32_t n = (uint32_t)sim_below(s, SIM_JOBS);
+	bool force = sim_chance(s, 0.5);
 	char id[16];
 
-	snprintf(id, sizeof(id), "job-%u", (unsigned)sim_below(s, SIM_JOBS));
+	snprintf(id, sizeof(id), "job-%u", n);
 	sim_say(s, "evaluate %s", id);
-	refused(s, core_job_evaluate(s->core, "default", id, sim_chance(s, 0.5), s->now, &out, &e), &e, id);
+	if (force)
+		s->wishes[n].forced = s->now;
+	refused(s, core_job_evaluate(s->core, "default", id, force, s->now, &out, &e), &e, id);
 }
 
 static void revert_job(struct sim *s)

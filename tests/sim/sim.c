@@ -1,9 +1,9 @@
 /*
  * The simulator's main loop: episodes of random life under one seed each, until the time given is used up.
  *
- *   sim [--seconds N] [--seed N] [--episodes N] [--verbose]
+ *   sim [--seconds N] [--seed N] [--episodes N] [--failures N] [--verbose]
  *
- * Every episode prints its seed when it fails; the same seed gives the same episode again.
+ * It ends early after that many episodes (5) have failed. Every episode prints its seed when it fails; the same seed gives the same episode again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -209,7 +209,7 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 
 int main(int argc, char **argv)
 {
-	int64_t seconds = 10, episodes = INT64_MAX, done = 0, failed = 0;
+	int64_t seconds = 10, episodes = INT64_MAX, failures = 5, done = 0, failed = 0;
 	uint64_t seed = (uint64_t)clock_now();
 	bool verbose = false;
 	char dir[] = "/dev/shm/drover-sim-XXXXXX", other[] = "/tmp/drover-sim-XXXXXX", *in = mkdtemp(dir);
@@ -222,10 +222,12 @@ int main(int argc, char **argv)
 			seconds = atoll(argv[++i]);
 		else if (i + 1 < argc && str_eq(argv[i], "--episodes"))
 			episodes = atoll(argv[++i]);
+		else if (i + 1 < argc && str_eq(argv[i], "--failures"))
+			failures = atoll(argv[++i]);
 		else if (i + 1 < argc && str_eq(argv[i], "--seed"))
 			seed = strtoull(argv[++i], NULL, 10);
 		else
-			die("usage: sim [--seconds N] [--seed N] [--episodes N] [--verbose]");
+			die("usage: sim [--seconds N] [--seed N] [--episodes N] [--failures N] [--verbose]");
 	}
 	if (!in && !(in = mkdtemp(other)))
 		die("cannot make a folder in /dev/shm or /tmp: %s", strerror(errno));
@@ -233,7 +235,7 @@ int main(int argc, char **argv)
 	printf("sim: seed %" PRIu64 "\n", seed);
 	int64_t end = clock_monotonic() + seconds * SECOND;
 
-	while (done < episodes && (done == 0 || clock_monotonic() < end) && failed < 5) {
+	while (done < episodes && (done == 0 || clock_monotonic() < end) && failed < failures) {
 		if (!episode(seed + (uint64_t)done, in, verbose, &totals))
 			failed++;
 		done++;

@@ -109,6 +109,7 @@ struct wish {
 	enum known known;
 	uint64_t index;
 	char revision[24]; /* KNOWN_REGISTERED: the job's meta "revision" */
+	int64_t forced; /* when failed ones were last rescheduled by force */
 	/* Of the last check: may it be collected, and since when is it over? */
 	bool over;
 	int64_t submitted;
