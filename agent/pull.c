@@ -196,7 +196,7 @@ static void on_work(void *arg, const struct link_answer *answer)
 	fine(p, CHANNEL_WORK);
 	uint64_t index = (uint64_t)answer->work->index;
 
-	p->ops->on_work(p->arg, answer->work, index < p->seen, !asked);
+	p->ops->on_work(p->arg, answer->work, index < p->seen, answer->work->complete);
 	p->seen = MAX(p->seen, index);
 	/* A registration meanwhile has set the question back to 0: it stays there until that is answered. */
 	if (p->index == asked)

@@ -268,9 +268,7 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 {
 	struct node_entry *n = state_node(c->state, id);
 	*out = (struct node_work){0};
-	char cluster[UUID_STR];
 	MODEL_SET(node_work, out, index, (int64_t)c->state->index);
-	MODEL_SET(node_work, out, cluster, arena_strdup(a, uuid_format(c->state->cluster_id, cluster)));
 	if (!n)
 		return;
 	/* A node that was forgotten and came back begins anew, whatever it has heard before. */
@@ -282,11 +280,14 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
 		if (x->alloc_modify_index <= since)
 			continue;
-		struct allocation *view = alloc_view(a, x, false);
+		/* Versions count anew when a purged job's name is taken again. */
+		bool of_another = x->version->modify_index < x->version->job->create_index;
+		struct allocation *view = alloc_view(a, x, of_another);
 
 		MODEL_SET(allocation, view, job_version, x->version->version);
 		objs_push(a, &out->allocs, view);
-		versions[count++] = x->version;
+		if (!of_another)
+			versions[count++] = x->version;
 	}
 	qsort(versions, count, sizeof(struct job_version *), by_pointer);
 	for (uint32_t i = 0; i < count; i++)

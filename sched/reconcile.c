@@ -202,11 +202,11 @@ static void replace(struct reconcile *c, struct side *g, struct member *m, struc
 		w->tracker = model_copy(c->a, &type_reschedule_tracker, a->extra->tracker);
 }
 
-int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u)
+int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u, bool moves)
 {
 	const struct eval *e = c->r->eval;
 	int64_t wait = MAX(u->min_healthy_time, LOOK_FIRST);
-	if (str_eq(e->triggered_by, "rolling-update"))
+	if (!moves && str_eq(e->triggered_by, "rolling-update"))
 		wait = MAX(wait, MIN(2 * (e->wait_until - e->create_time), LOOK_LAST));
 	return c->r->now + wait;
 }
@@ -248,9 +248,10 @@ static int64_t update_room(struct reconcile *c, struct side *g, uint32_t missing
 		wait->unhealthy++;
 		wait->at = MIN(wait->at, at);
 	}
+	int64_t room = MAX(u->max_parallel - wait->unhealthy, 0);
 	if (wait->at == NEVER || wait->at <= c->r->now)
-		wait->at = reconcile_look_again(c, u);
-	return MAX(u->max_parallel - wait->unhealthy, 0);
+		wait->at = reconcile_look_again(c, u, room > 0);
+	return room;
 }
 
 static void update_members(struct reconcile *c, struct side *g, uint32_t missing, struct desired_updates *u)

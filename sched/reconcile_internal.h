@@ -50,9 +50,9 @@ struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t 
 /* One that takes the place of previous as soon as it has found one for itself. */
 struct want *reconcile_replacement(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
 bool reconcile_node_is_gone(const struct alloc *a);
-/* When an update is looked at again that nothing tells about: after as long as an allocation needs to prove itself, then after
- * twice as long as the time before, up to some minutes. */
-int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u);
+/* When an update is looked at again that nothing tells about: after as long as an allocation needs to prove itself; while it does
+ * not move, after twice as long as the time before, up to some minutes. */
+int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u, bool moves);
 /* Can an allocation of another version become one of the wanted version where it is? */
 bool reconcile_in_place(struct reconcile *c, struct side *g, struct alloc *a);
 void reconcile_everywhere(struct reconcile *c, struct side *g, struct desired_updates *u);

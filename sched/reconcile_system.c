@@ -95,17 +95,18 @@ static void find_room(struct sweep *s)
 	for (uint32_t i = 0; i < s->g->n; i++) {
 		struct alloc *a = s->g->members[i].alloc;
 		int64_t at = NEVER;
-		if (!alloc_is_live(a) || (!is_asked_to_move(a) && update_is_healthy(a, u, s->c->r->now, &at)))
+		if (!alloc_is_live(a) || reconcile_node_is_gone(a))
 			continue;
 		/* One of an older version that has to go anyway need not prove itself any more. */
-		if (a->version != s->c->r->version && (reconcile_node_is_gone(a) || !reconcile_in_place(s->c, s->g, a)))
+		bool proves = a->version == s->c->r->version || reconcile_in_place(s->c, s->g, a);
+		if (!is_asked_to_move(a) && (!proves || update_is_healthy(a, u, s->c->r->now, &at)))
 			continue;
 		s->wait.unhealthy++;
 		s->wait.at = MIN(s->wait.at, at);
 	}
-	if (s->wait.at == NEVER || s->wait.at <= s->c->r->now)
-		s->wait.at = reconcile_look_again(s->c, u);
 	s->room = MAX(u->max_parallel - s->wait.unhealthy, 0);
+	if (s->wait.at == NEVER || s->wait.at <= s->c->r->now)
+		s->wait.at = reconcile_look_again(s->c, u, s->room > 0);
 }
 
 void reconcile_everywhere(struct reconcile *c, struct side *g, struct desired_updates *u)

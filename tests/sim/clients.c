@@ -93,6 +93,8 @@ static bool ended(const struct local_alloc *l)
 
 static const struct job *find_job(const struct node_work *w, const struct allocation *a)
 {
+	if (a->job)
+		return a->job;
 	OBJS_EACH (&w->jobs, struct job, j)
 		if (str_eq(j->id, a->job_id) && j->version == a->job_version)
 			return j;

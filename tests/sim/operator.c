@@ -37,6 +37,7 @@ static void ask(struct sim *s, uint32_t job)
 	s->wished++;
 	s->wishes[job].asked++;
 	s->wishes[job].known = KNOWN_NOTHING;
+	s->wishes[job].purged = false;
 }
 
 static void submit(struct sim *s, uint32_t n, struct arena *a, struct job *j)
@@ -141,6 +142,7 @@ static void stop_job(struct sim *s)
 	snprintf(id, sizeof(id), "job-%u", n);
 	sim_say(s, "%s %s", purge ? "purge" : "stop", id);
 	ask(s, n);
+	s->wishes[n].purged = purge;
 	int r = core_job_deregister(s->core, "default", id, purge, 0, s->now, &out, &e);
 
 	if (!refused(s, r, &e, id))

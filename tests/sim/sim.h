@@ -111,7 +111,7 @@ struct wish {
 	char revision[24]; /* KNOWN_REGISTERED: the job's meta "revision" */
 	int64_t forced; /* when failed ones were last rescheduled by force */
 	/* Of the last check: may it be collected, and since when is it over? */
-	bool over;
+	bool over, purged; /* purged: the last request was to purge it */
 	int64_t submitted;
 };
 
