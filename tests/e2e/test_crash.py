@@ -80,16 +80,20 @@ def segments(agent):
     return sorted(glob.glob(os.path.join(agent.data, "server", "journal", "segment-*")))
 
 
+HEADER, FRAME = 44, 20  # bytes before the first frame, and before each frame's payload: sched/journal.h
+
+
 def last_entry(path):
-    """Offset of the last frame and end of the frames, read by the format in sched/journal.h."""
+    """Offset of the last frame, end of the frames, and the file."""
     with open(path, "rb") as f:
         data = f.read()
-    at, last = 44, None
-    while at + 16 <= len(data):
+    at, last = HEADER, None
+    while at + FRAME <= len(data):
         length = int.from_bytes(data[at:at + 4], "little")
         if not length:
             break
-        last, at = at, at + 16 + length
+        last, at = at, at + FRAME + length
+    check(last and at <= len(data), "the frames of %s do not end within it" % path)
     return last, at, data
 
 
@@ -101,8 +105,8 @@ def test_a_torn_journal_tail_is_cut_and_reported(cluster):
     path = segments(a)[-1]
     last, end, data = last_entry(path)
     with open(path, "r+b") as f:
-        f.seek(last + 20)
-        f.write(b"\0" * (end - last - 20))
+        f.seek(last + FRAME)
+        f.write(b"\0" * (end - last - FRAME))
     a.start()
     check("torn" in a.tail(200), a.tail(200))
     check(a.get("/v1/job/kept").status in (200, 404), "it does not answer")
@@ -115,9 +119,9 @@ def test_damage_in_the_middle_is_refused_and_verify_names_the_place(cluster):
     a.kill()
     path = segments(a)[-1]
     with open(path, "r+b") as f:
-        f.seek(44 + 16 + 3)
+        f.seek(HEADER + FRAME + 3)
         byte = f.read(1)
-        f.seek(44 + 16 + 3)
+        f.seek(HEADER + FRAME + 3)
         f.write(bytes([byte[0] ^ 0xFF]))
     a.start(wait=False)
     code = a.process.wait(30)
