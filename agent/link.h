@@ -28,12 +28,16 @@ struct server_link_ops {
 	void (*heartbeat)(struct server_link *l, link_done_fn *done, void *arg);
 	void (*work)(struct server_link *l, uint64_t index, int64_t wait, link_done_fn *done, void *arg);
 	void (*update)(struct server_link *l, const struct alloc_updates *u, link_done_fn *done, void *arg);
-	/* "host:port" of the server that answered last, NULL when none did: what agent-info prints. */
+	/* Address of the server that answered last (discovery/server_address.h), NULL when none did: what agent-info prints. */
 	const char *(*server)(struct server_link *l);
 	void (*close)(struct server_link *l); /* cancels what is under way; no done is called any more */
 };
 struct server_link {
 	const struct server_link_ops *ops;
+	/* Set by who makes the calls, may be NULL: somebody has become known who may answer, so what waits for its next try, and
+	 * the next heartbeat, is worth trying now. From the loop, also from inside `done`. */
+	void (*on_change)(void *arg);
+	void *arg;
 };
 
 #endif

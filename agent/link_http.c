@@ -1,30 +1,57 @@
+/*
+ * link_http: a call is asked of one server after the other, or of several at once; each asking is an attempt. Attempts keep
+ * the address, not the server: the list may change under them.
+ */
 #include "agent/link_http.h"
 
 #include <errno.h>
 
+#include <event2/event.h>
+
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
-#include "discovery/fetch.h"
+#include "discovery/server_address.h"
 
-enum { MAX_SERVERS = 64 };
+#define TTL_DEFAULT  (10 * SECOND)
+#define SECOND_ASKED (250 * MILLI) /* the least time before a second server is asked as well */
+#define ATTEMPT_MAX  (10 * SECOND)
 
-struct request { /* one call under way */
-	struct link_http *link;
-	struct request *next;
+enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_WORK, CALL_UPDATE };
+
+struct attempt {
+	struct call *call;
+	struct attempt *next;
 	struct fetch *fetch;
+	const char *server; /* of the arena of the call */
+	int64_t since;      /* monotonic */
+};
+
+struct call {
+	struct link_http *link;
+	struct call *next;
+	struct arena *arena;
+	enum call_kind kind;
+	const char *method, *what; /* path below the node's, with query */
+	const void *body;
+	size_t body_len;
+	int64_t timeout; /* of an attempt */
+	int64_t until;   /* no attempt begins after it, monotonic */
+	struct attempt *attempts;
+	const char *tried_home; /* server that was asked only because it comes before the present one; NULL */
+	struct event *timer; /* the first step; then, of calls that ask several, the next one to ask */
 	link_done_fn *done;
 	void *arg;
-	bool work;   /* the answer is a NodeWork, else a NodeHello */
-	char server[128];
 };
 
 struct link_http {
 	struct server_link link; /* first */
 	struct fetcher *fetcher;
-	struct request *requests;
-	char *servers[MAX_SERVERS];
-	uint32_t n_servers, present; /* the server in use */
-	bool answered;
+	struct sources *sources;
+	struct servers *servers;
+	struct fetch_tls tls;
+	struct call *calls;
+	int64_t ttl;
 	char id[64], secret[64]; /* of the node, known from its registration on */
 };
 
@@ -33,140 +60,289 @@ static struct link_http *of(struct server_link *l)
 	return CONTAINER_OF(l, struct link_http, link);
 }
 
-/* ---- the list ---- */
-
-static void add_server(struct link_http *h, const char *server)
+static void set_timer(struct event *timer, int64_t after)
 {
-	cleanup_free char *full =
-	    strchr(server, ':') ? xstrdup(server) : xasprintf("%s:4646", server);
-
-	for (uint32_t i = 0; i < h->n_servers; i++)
-		if (str_eq(h->servers[i], full))
-			return;
-	if (h->n_servers < MAX_SERVERS)
-		h->servers[h->n_servers++] = STEAL(full);
+	event_add(timer, &(struct timeval){after / SECOND, after % SECOND / 1000});
 }
 
-static void take_servers(struct link_http *h, const struct node_hello *hello)
+/* ---- calls and attempts ---- */
+
+static bool asks_several(const struct call *c)
 {
-	for (uint32_t i = 0; i < hello->servers.n; i++)
-		add_server(h, hello->servers.v[i]);
+	return c->kind == CALL_REGISTER || c->kind == CALL_HEARTBEAT;
 }
 
-void link_http_servers(const struct server_link *l, struct arena *a, struct strs *out)
+static void unlink_attempt(struct attempt *t)
 {
-	const struct link_http *h = CONTAINER_OF(l, struct link_http, link);
+	struct attempt **at = &t->call->attempts;
 
-	for (uint32_t i = 0; i < h->n_servers; i++)
-		strs_push(a, out, h->servers[(h->present + i) % h->n_servers]);
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
 }
 
-void link_http_set_servers(struct server_link *l, const struct strs *servers)
+static void cancel_attempt(struct attempt *t)
 {
-	struct link_http *h = of(l);
-
-	for (uint32_t i = 0; i < h->n_servers; i++)
-		free(h->servers[i]);
-	h->n_servers = h->present = 0;
-	h->answered = false;
-	for (uint32_t i = 0; i < servers->n; i++)
-		add_server(h, servers->v[i]);
+	fetch_cancel(t->fetch);
+	unlink_attempt(t);
+	free(t);
 }
 
-/* The server did not answer, or answered for itself that it cannot: the next one is asked from now on. */
-static void leave_server(struct link_http *h, const char *server, const char *why)
+static void call_free(struct call *c)
 {
-	if (!h->n_servers || !str_eq(h->servers[h->present], server))
-		return; /* already left */
-	h->answered = false;
-	h->present = (h->present + 1) % h->n_servers;
-	if (h->n_servers > 1)
-		log_warn("client", "server %s: %s; going on with %s", server, why, h->servers[h->present]);
+	struct call **at = &c->link->calls;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	while (c->attempts)
+		cancel_attempt(c->attempts);
+	event_free(c->timer);
+	arena_free(c->arena);
+	free(c);
+}
+
+static void finish(struct call *c, struct link_answer *out)
+{
+	link_done_fn *done = c->done;
+	void *arg = c->arg;
+
+	call_free(c);
+	done(arg, out);
+	err_clear(&out->err);
+}
+
+/* Everybody who may be asked has failed. */
+static void fail(struct call *c)
+{
+	struct link_http *h = c->link;
+	cleanup_buf struct buf b = BUF_INIT;
+	struct link_answer out = {0};
+
+	servers_explain(h->servers, h->sources, &b);
+	err_set(&out.err, -EHOSTUNREACH, "%s", b.data);
+	if (!servers_present(h->servers))
+		sources_hurry(h->sources, true);
+	finish(c, &out);
+}
+
+static void on_answer(void *arg, struct fetch_answer *a);
+
+static void ask(struct call *c, const struct server *s)
+{
+	struct link_http *h = c->link;
+	char base[SERVER_URL_STR];
+	cleanup_free char *url = xasprintf("%s/v1/internal/node/%s/%s", server_address_url(s->address, base), h->id, c->what);
+	cleanup_free char *token = xasprintf("X-Nomad-Token: %s", h->secret);
+	const char *headers[] = {token, NULL};
+	const struct fetch_request r = {
+	    .method = c->method,
+	    .url = url,
+	    .headers = headers,
+	    .body = c->body,
+	    .body_len = c->body_len,
+	    .timeout = c->timeout,
+	    .max_body = 256u << 20,
+	    .tls = server_address_is_secure(s->address) ? &h->tls : NULL,
+	};
+	struct attempt *t = xcalloc(1, sizeof(*t));
+
+	t->call = c;
+	t->server = arena_strdup(c->arena, s->address);
+	t->since = clock_monotonic();
+	t->next = c->attempts;
+	c->attempts = t;
+	t->fetch = fetch_start(h->fetcher, &r, on_answer, t);
+	memset(token, 0, strlen(token));
+}
+
+/* Asks one more server, if there is one; the first of a call is asked whether its time has come or not. */
+static void ask_next(struct call *c, bool first)
+{
+	cleanup_arena struct arena *a = arena_new();
+	int64_t now = clock_monotonic();
+	const struct server *s = NULL;
+	struct strs asked = {0};
+
+	if (now >= c->until)
+		return;
+	for (const struct attempt *t = c->attempts; t; t = t->next)
+		strs_push(a, &asked, t->server);
+	if (first && c->kind == CALL_HEARTBEAT) {
+		s = servers_home(c->link->servers, now);
+		c->tried_home = s ? arena_strdup(c->arena, s->address) : NULL;
+	}
+	if (!s)
+		s = servers_pick(c->link->servers, &asked, first, now);
+	if (s)
+		ask(c, s);
+}
+
+static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+	struct call *c = arg;
+
+	ask_next(c, !c->attempts);
+	if (!c->attempts)
+		fail(c);
+	else if (asks_several(c))
+		set_timer(c->timer, MAX(c->link->ttl / 8, SECOND_ASKED));
 }
 
 /* ---- answers ---- */
 
-static void unlink_request(struct request *r)
+/* Calls that are under way elsewhere go on with the server that answers. */
+static void move_calls(struct link_http *h, const struct server *to)
 {
-	struct request **at = &r->link->requests;
-
-	while (*at != r)
-		at = &(*at)->next;
-	*at = r->next;
+	for (struct call *c = h->calls; c; c = c->next) {
+		if (asks_several(c) || !c->attempts || str_eq(c->attempts->server, to->address))
+			continue;
+		while (c->attempts)
+			cancel_attempt(c->attempts);
+		ask(c, to);
+	}
 }
 
-static int decode(struct request *r, struct fetch_answer *a, struct arena *arena, struct link_answer *out)
+static void note_failure(struct link_http *h, const char *server, bool lives, const char *why)
 {
-	const struct type *t = r->work ? &type_node_work : &type_node_hello;
-	void *obj = arena_alloc(arena, t->size);
-	int e = codec_from_text(t, obj, a->body.len ? a->body.data : "", a->body.len, arena, &out->err);
+	if (servers_failed(h->servers, server, lives, why, clock_monotonic()))
+		log_warn("client", "server %s: %s", server, why);
+}
 
-	if (e < 0)
-		return err_wrap(&out->err, "server %s", r->server);
-	if (r->work) {
-		out->work = obj;
-	} else {
-		out->hello = obj;
-		take_servers(r->link, obj);
+/* Somebody was asked before, is asked still, and was slower. */
+static void note_slow(struct call *c, const struct attempt *winner)
+{
+	int64_t now = clock_monotonic();
+
+	for (struct attempt *t = c->attempts; t; t = t->next) {
+		char text[DURATION_STR];
+		cleanup_free char *why = NULL;
+
+		if (t->since >= winner->since)
+			continue;
+		why = xasprintf("no answer within %s", duration_format((now - t->since) / MILLI * MILLI, text));
+		note_failure(c->link, t->server, false, why);
 	}
-	return 0;
+}
+
+static void note_answer(struct call *c, const struct attempt *t)
+{
+	struct link_http *h = c->link;
+
+	note_slow(c, t);
+	if (servers_answered(h->servers, t->server))
+		log_info("client", "server %s answers and is asked from now on", t->server);
+	if (servers_present(h->servers))
+		move_calls(h, servers_present(h->servers));
+	sources_hurry(h->sources, false);
+}
+
+static void take_hello(struct link_http *h, const struct node_hello *hello)
+{
+	cleanup_arena struct arena *a = arena_new();
+	const struct server *present;
+	struct strs good = {0};
+
+	if (hello->heartbeat_ttl > 0)
+		h->ttl = hello->heartbeat_ttl;
+	if (!hello->servers.n)
+		return;
+	for (uint32_t i = 0; i < hello->servers.n; i++)
+		strs_push(a, &good, hello->servers.v[i]);
+	sources_set(h->sources, SOURCE_PUSHED, &good);
+	present = servers_present(h->servers);
+	if (present && !strs_has(&good, present->address))
+		strs_push(a, &good, present->address);
+	sources_save(h->sources, &good);
+}
+
+static void decode(struct call *c, const struct attempt *t, struct fetch_answer *a, struct arena *arena, struct link_answer *out)
+{
+	const struct type *type = c->kind == CALL_WORK ? &type_node_work : &type_node_hello;
+	void *obj = arena_alloc(arena, type->size);
+
+	if (codec_from_text(type, obj, a->body.len ? a->body.data : "", a->body.len, arena, &out->err) < 0) {
+		err_wrap(&out->err, "server %s", t->server);
+		return;
+	}
+	if (c->kind == CALL_WORK) {
+		out->work = obj;
+		return;
+	}
+	out->hello = obj;
+	take_hello(c->link, obj);
+}
+
+/* A server that comes before the present one, and was asked to see whether it is well, has to say yes or is not well. */
+static bool is_failure(const struct call *c, const struct attempt *t, const struct fetch_answer *a)
+{
+	return a->err.code || a->status >= 500 || (a->status != 200 && str_eq(t->server, c->tried_home));
+}
+
+static void on_failure(struct call *c, struct attempt *t, const struct fetch_answer *a)
+{
+	if (a->err.code) {
+		note_failure(c->link, t->server, false, err_str(&a->err));
+	} else {
+		cleanup_free char *why = xasprintf("it answers %d: %.*s", a->status, (int)MIN(a->body.len, (size_t)300),
+		    a->body.len ? a->body.data : "");
+
+		note_failure(c->link, t->server, true, why);
+	}
+	free(t);
+	ask_next(c, false);
+	if (!c->attempts)
+		fail(c);
 }
 
 static void on_answer(void *arg, struct fetch_answer *a)
 {
-	struct request *r = arg;
-	struct link_http *h = r->link;
+	struct attempt *t = arg;
+	struct call *c = t->call;
 	cleanup_arena struct arena *arena = arena_new();
 	struct link_answer out = {0};
 
-	unlink_request(r);
-	if (a->err.code) {
-		err_set(&out.err, a->err.code, "%s", err_str(&a->err));
-		leave_server(h, r->server, err_str(&a->err));
-	} else if (a->status == 200) {
-		h->answered = true;
-		decode(r, a, arena, &out);
-	} else {
-		int code = a->status == 404 ? -ENOENT : a->status == 403 ? -EPERM : -EIO;
-
-		err_set(&out.err, code, "server %s answered %d: %.*s", r->server, a->status, (int)MIN(a->body.len, 300),
-		    a->body.len ? a->body.data : "");
-		if (a->status >= 500)
-			leave_server(h, r->server, err_str(&out.err));
+	unlink_attempt(t);
+	if (is_failure(c, t, a)) {
+		on_failure(c, t, a);
+		return;
 	}
-	r->done(r->arg, &out);
-	err_clear(&out.err);
-	free(r);
+	note_answer(c, t);
+	if (a->status == 200)
+		decode(c, t, a, arena, &out);
+	else
+		err_set(&out.err, a->status == 404 ? -ENOENT : a->status == 403 ? -EPERM : -EIO, "server %s answered %d: %.*s", t->server,
+		    a->status, (int)MIN(a->body.len, (size_t)300), a->body.len ? a->body.data : "");
+	free(t);
+	finish(c, &out);
 }
 
-static void send_request(struct link_http *h, const char *method, const char *what, const struct buf *body, int64_t wait,
+/* ---- the calls of the link ---- */
+
+static void start(struct link_http *h, enum call_kind kind, const char *what, const struct buf *body, int64_t wait,
     link_done_fn *done, void *arg)
 {
-	struct request *r = xcalloc(1, sizeof(*r));
-	const char *server = h->n_servers ? h->servers[h->present] : "";
-	cleanup_free char *url = xasprintf("http://%s/v1/internal/node/%s/%s", server, h->id, what);
-	cleanup_free char *token = xasprintf("X-Nomad-Token: %s", h->secret);
-	const char *headers[] = {token, NULL};
-	struct fetch_request fetch = {.method = method,
-	    .url = url,
-	    .headers = headers,
-	    .body = body ? body->data : NULL,
-	    .body_len = body ? body->len : 0,
-	    .timeout = wait + 10 * SECOND,
-	    .max_body = 256u << 20};
+	struct call *c = xcalloc(1, sizeof(*c));
 
-	r->link = h;
-	r->done = done;
-	r->arg = arg;
-	r->work = str_starts(what, "work");
-	snprintf(r->server, sizeof(r->server), "%s", server);
-	r->next = h->requests;
-	h->requests = r;
-	r->fetch = fetch_start(h->fetcher, &fetch, on_answer, r);
-	memset(token, 0, strlen(token));
+	c->link = h;
+	c->arena = arena_new();
+	c->kind = kind;
+	c->method = body ? "PUT" : "GET";
+	c->what = arena_strdup(c->arena, what);
+	c->body = body ? arena_copy(c->arena, body->data, body->len) : NULL;
+	c->body_len = body ? body->len : 0;
+	/* A heartbeat is worth little once the next one is due. */
+	c->timeout = kind == CALL_HEARTBEAT ? MAX(SECOND, MIN(h->ttl / 3, ATTEMPT_MAX)) : wait + ATTEMPT_MAX;
+	c->until = clock_monotonic() + 2 * c->timeout;
+	c->done = done;
+	c->arg = arg;
+	c->next = h->calls;
+	h->calls = c;
+	c->timer = evtimer_new(fetcher_base(h->fetcher), on_timer, c);
+	if (!c->timer)
+		die("out of memory");
+	set_timer(c->timer, 0);
 }
-
-/* ---- calls ---- */
 
 static void http_register(struct server_link *l, const struct node *node, link_done_fn *done, void *arg)
 {
@@ -176,7 +352,7 @@ static void http_register(struct server_link *l, const struct node *node, link_d
 	snprintf(h->id, sizeof(h->id), "%s", node->id);
 	snprintf(h->secret, sizeof(h->secret), "%s", node->secret_id ? node->secret_id : "");
 	codec_to_json(&body, &type_node, node, CODEC_PEER, 0, 0);
-	send_request(h, "PUT", "register", &body, 0, done, arg);
+	start(h, CALL_REGISTER, "register", &body, 0, done, arg);
 }
 
 static void http_heartbeat(struct server_link *l, link_done_fn *done, void *arg)
@@ -184,7 +360,7 @@ static void http_heartbeat(struct server_link *l, link_done_fn *done, void *arg)
 	cleanup_buf struct buf body = BUF_INIT;
 
 	buf_puts(&body, "{}");
-	send_request(of(l), "PUT", "heartbeat", &body, 0, done, arg);
+	start(of(l), CALL_HEARTBEAT, "heartbeat", &body, 0, done, arg);
 }
 
 static void http_work(struct server_link *l, uint64_t index, int64_t wait, link_done_fn *done, void *arg)
@@ -192,7 +368,7 @@ static void http_work(struct server_link *l, uint64_t index, int64_t wait, link_
 	cleanup_free char *what =
 	    xasprintf("work?index=%llu&wait=%lldms", (unsigned long long)index, (long long)(wait / MILLI));
 
-	send_request(of(l), "GET", what, NULL, wait + wait / 16, done, arg);
+	start(of(l), CALL_WORK, what, NULL, wait + wait / 16, done, arg);
 }
 
 static void http_update(struct server_link *l, const struct alloc_updates *u, link_done_fn *done, void *arg)
@@ -200,29 +376,24 @@ static void http_update(struct server_link *l, const struct alloc_updates *u, li
 	cleanup_buf struct buf body = BUF_INIT;
 
 	codec_to_json(&body, &type_alloc_updates, u, CODEC_PEER, 0, 0);
-	send_request(of(l), "PUT", "allocs", &body, 0, done, arg);
+	start(of(l), CALL_UPDATE, "allocs", &body, 0, done, arg);
 }
 
 static const char *http_server(struct server_link *l)
 {
-	struct link_http *h = of(l);
+	const struct server *s = servers_present(of(l)->servers);
 
-	return h->answered && h->n_servers ? h->servers[h->present] : NULL;
+	return s ? s->address : NULL;
 }
 
 static void http_close(struct server_link *l)
 {
 	struct link_http *h = of(l);
 
-	while (h->requests) {
-		struct request *r = h->requests;
-
-		h->requests = r->next;
-		fetch_cancel(r->fetch);
-		free(r);
-	}
-	for (uint32_t i = 0; i < h->n_servers; i++)
-		free(h->servers[i]);
+	while (h->calls)
+		call_free(h->calls);
+	sources_free(h->sources);
+	servers_free(h->servers);
 	free(h);
 }
 
@@ -235,13 +406,66 @@ static const struct server_link_ops http_ops = {
     .close = http_close,
 };
 
-struct server_link *link_http_new(struct fetcher *f, const struct strs *servers)
+/* ---- the servers ---- */
+
+static void on_sources(void *arg)
+{
+	struct link_http *h = arg;
+
+	if (servers_take(h->servers, h->sources, clock_monotonic()) && h->link.on_change)
+		h->link.on_change(h->link.arg);
+}
+
+void link_http_servers(const struct server_link *l, struct arena *a, struct strs *out)
+{
+	const struct link_http *h = CONTAINER_OF(l, struct link_http, link);
+	const struct server *present = servers_present(h->servers);
+
+	if (present)
+		strs_push(a, out, present->address);
+	for (uint32_t i = 0; i < servers_count(h->servers); i++)
+		if (servers_at(h->servers, i) != present)
+			strs_push(a, out, servers_at(h->servers, i)->address);
+}
+
+int link_http_set_servers(struct server_link *l, const struct strs *servers, struct err *e)
+{
+	struct server_address a;
+
+	for (uint32_t i = 0; i < servers->n; i++)
+		if (server_address_read(servers->v[i], false, &a, e) < 0)
+			return e->code;
+	sources_set(of(l)->sources, SOURCE_HAND, servers);
+	return 0;
+}
+
+const struct sources *link_http_sources(const struct server_link *l)
+{
+	return CONTAINER_OF(l, struct link_http, link)->sources;
+}
+
+const struct servers *link_http_list(const struct server_link *l)
+{
+	return CONTAINER_OF(l, struct link_http, link)->servers;
+}
+
+int link_http_new(struct fetcher *f, const struct link_http_config *config, struct server_link **out, struct err *e)
 {
 	struct link_http *h = xcalloc(1, sizeof(*h));
+	int rc;
 
 	h->link.ops = &http_ops;
 	h->fetcher = f;
-	for (uint32_t i = 0; i < servers->n; i++)
-		add_server(h, servers->v[i]);
-	return &h->link;
+	h->tls = config->tls;
+	h->ttl = TTL_DEFAULT;
+	h->servers = servers_new(config->seed);
+	rc = sources_new(fetcher_base(f), &config->sources, on_sources, h, &h->sources, e);
+	if (rc < 0) {
+		servers_free(h->servers);
+		free(h);
+		return rc;
+	}
+	servers_take(h->servers, h->sources, clock_monotonic());
+	*out = &h->link;
+	return 0;
 }

@@ -10,6 +10,7 @@
 #define WORK_WAIT        (5 * MINUTE)
 #define RETRY_FIRST      (100 * MILLI)
 #define RETRY_MAX        (15 * SECOND)
+#define WAKE_SPREAD      (200 * MILLI)
 #define TTL_DEFAULT      (10 * SECOND)
 #define SPIN_LIMIT       (20 * MILLI)  /* an unchanged answer faster than this is no blocking read */
 #define SPIN_PAUSE       (200 * MILLI)
@@ -133,8 +134,9 @@ static void on_hello(struct pull *p, const struct node_hello *hello)
 	p->last_heartbeat = clock_now();
 	if (hello && hello->heartbeat_ttl > 0)
 		p->ttl = hello->heartbeat_ttl;
-	/* Twice within a ttl, and not in step with all the others. */
-	schedule(p, CHANNEL_CONTROL, (int64_t)((double)p->ttl * (0.4 + 0.15 * jitter())));
+	/* Not in step with all the others; and three times within a ttl, so that with the link's time before it asks a second server
+	 * one that hangs is left before half of it is over. */
+	schedule(p, CHANNEL_CONTROL, (int64_t)((double)p->ttl * (0.27 + 0.06 * jitter())));
 }
 
 static void on_registered(void *arg, const struct link_answer *answer)
@@ -263,6 +265,16 @@ void pull_push(struct pull *p)
 
 /* ---- life ---- */
 
+/* Somebody may answer who did not before. A fleet does not ask at one instant. */
+static void on_link_change(void *arg)
+{
+	struct pull *p = arg;
+
+	for (int i = 0; i < CHANNELS; i++)
+		if (!p->channels[i].busy && (i == CHANNEL_CONTROL || p->channels[i].failures))
+			schedule(p, i, (int64_t)(jitter() * (double)WAKE_SPREAD));
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	static void (*const steps[CHANNELS])(struct pull *p) = { step_control, step_work, step_report };
@@ -292,6 +304,8 @@ struct pull *pull_start(struct event_base *base, struct server_link *link, const
 		p->channels[i].pull = p;
 		p->channels[i].timer = evtimer_new(base, on_timer, &p->channels[i]);
 	}
+	link->on_change = on_link_change;
+	link->arg = p;
 	schedule(p, CHANNEL_CONTROL, 0);
 	return p;
 }

@@ -193,15 +193,35 @@ static void jw_count(struct jwriter *w, const char *key, uint64_t v)
 	jw_str(w, key, text);
 }
 
+/* A client in the same process as a server that always leads needs no list. */
+static bool has_list(const struct daemon *d)
+{
+	return d->link && !(d->server && !server_replica(d->server));
+}
+
+static const char *known_servers(const struct daemon *d, struct arena *a, const char *only)
+{
+	const char *out = "";
+	struct strs list = {0};
+
+	if (!has_list(d))
+		return only;
+	link_http_servers(d->link, a, &list);
+	for (uint32_t i = 0; i < list.n; i++)
+		out = arena_printf(a, "%s%s%s", out, i ? "," : "", list.v[i]);
+	return out;
+}
+
 static void put_client_stats(struct jwriter *w, const struct daemon *d)
 {
+	cleanup_arena struct arena *a = arena_new();
 	struct client_stats s;
 	char text[DURATION_STR];
 
 	client_stats(d->client, &s);
 	jw_object(w, "client");
 	jw_str(w, "heartbeat_ttl", duration_format(s.heartbeat_ttl, text));
-	jw_str(w, "known_servers", s.server);
+	jw_str(w, "known_servers", known_servers(d, a, s.server));
 	jw_str(w, "last_heartbeat", s.last_heartbeat ? duration_format(clock_now() - s.last_heartbeat, text) : "never");
 	jw_str(w, "node_id", client_node_id(d->client));
 	jw_count(w, "num_allocations", s.allocs);
@@ -322,6 +342,17 @@ static const char *server_health(const struct server *s, struct err *e)
 	return NULL;
 }
 
+/* The same of the client. */
+static const char *client_health(const struct daemon *d)
+{
+	struct client_stats s = {0};
+
+	if (!d->client)
+		return NULL;
+	client_stats(d->client, &s);
+	return s.server ? NULL : s.waiting_for ? s.waiting_for : "no server has answered yet";
+}
+
 static void get_health(struct call *c)
 {
 	cleanup_err struct err e = ERR_INIT;
@@ -330,7 +361,7 @@ static void get_health(struct call *c)
 	bool ok;
 
 	jw_begin(&w, '{');
-	ok = put_health(&w, c, "client", server_address(d) ? NULL : "no known servers");
+	ok = put_health(&w, c, "client", client_health(d));
 	ok &= put_health(&w, c, "server", d->server ? server_health(d->server, &e) : NULL);
 	jw_end(&w, '}');
 	if (ok)
@@ -339,16 +370,18 @@ static void get_health(struct call *c)
 		call_body_as(c, 500, "text/plain; charset=utf-8");
 }
 
+/* ---- the servers that the client of this agent knows ---- */
+
 static void get_servers(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
 	struct strs list = {0};
 
-	if (d->server)
-		strs_push(call_arena(c), &list, d->config->advertise_http);
-	else if (d->link)
+	if (has_list(d))
 		link_http_servers(d->link, call_arena(c), &list);
+	else if (d->server)
+		strs_push(call_arena(c), &list, d->config->advertise_http);
 	jw_begin(&w, '[');
 	for (uint32_t i = 0; i < list.n; i++) {
 		jw_item(&w);
@@ -363,26 +396,109 @@ static void put_servers(struct call *c)
 	const struct daemon *d = call_daemon(c);
 	const char *addresses[32];
 	uint32_t n = call_query_all(c, "address", addresses, ARRAY_LEN(addresses));
+	cleanup_err struct err e = ERR_INIT;
 	struct strs list = {0};
 
 	if (!n) {
 		call_error(c, 400, "missing server address");
 		return;
 	}
-	if (d->server) { /* the client of this agent talks to its own server, whatever the list says */
-		call_none(c, 200);
-		return;
-	}
 	for (uint32_t i = 0; i < n; i++)
 		strs_push(call_arena(c), &list, addresses[i]);
-	link_http_set_servers(d->link, &list);
-	call_none(c, 200);
+	if (has_list(d) && link_http_set_servers(d->link, &list, &e) < 0)
+		call_error(c, 400, "%s", err_str(&e));
+	else /* without a list the client talks to its own server, whatever is said */
+		call_none(c, 200);
+}
+
+static void put_source(struct jwriter *w, const struct source *x)
+{
+	jw_begin(w, '{');
+	jw_str(w, "Error", x->error);
+	jw_int(w, "LastResult", x->at);
+	jw_str(w, "Name", x->name);
+	jw_str(w, "Off", x->off);
+	jw_list(w, "Servers");
+	for (uint32_t i = 0; i < x->n; i++) {
+		jw_item(w);
+		json_put_str(w->b, x->heard[i].address);
+	}
+	jw_end(w, ']');
+	jw_str(w, "Where", x->where);
+	jw_end(w, '}');
+}
+
+static void put_known_server(struct jwriter *w, const struct server *x, const struct sources *from, bool present)
+{
+	jw_begin(w, '{');
+	jw_str(w, "Address", x->address);
+	jw_str(w, "Error", x->error);
+	jw_int(w, "LastAnswer", x->answered);
+	jw_int(w, "LastFailure", x->failed);
+	jw_bool(w, "Present", present);
+	jw_list(w, "Sources");
+	for (uint32_t i = 0; i < sources_count(from); i++) {
+		const struct source *source = sources_at(from, i);
+
+		for (uint32_t k = 0; k < source->n; k++) {
+			if (!str_eq(source->heard[k].address, x->address))
+				continue;
+			jw_item(w);
+			json_put_str(w->b, source->name);
+		}
+	}
+	jw_end(w, ']');
+	jw_end(w, '}');
+}
+
+static void put_list(struct jwriter *w, const struct daemon *d)
+{
+	const struct sources *from = link_http_sources(d->link);
+	const struct servers *list = link_http_list(d->link);
+
+	jw_list(w, "Servers");
+	for (uint32_t i = 0; i < servers_count(list); i++) {
+		jw_item(w);
+		put_known_server(w, servers_at(list, i), from, servers_at(list, i) == servers_present(list));
+	}
+	jw_end(w, ']');
+	jw_list(w, "Sources");
+	for (uint32_t i = 0; i < sources_count(from); i++) {
+		jw_item(w);
+		put_source(w, sources_at(from, i));
+	}
+	jw_end(w, ']');
+}
+
+/* Where the client of this agent hears of servers, what came of it, and whom it asks. */
+static void get_client_servers(struct call *c)
+{
+	const struct daemon *d = call_daemon(c);
+	struct jwriter w = jw_new(call_out(c), call_indent(c));
+	struct client_stats s;
+
+	if (!d->client) {
+		call_error(c, 501, "this agent has no client role: it needs no servers");
+		return;
+	}
+	client_stats(d->client, &s);
+	jw_begin(&w, '{');
+	jw_int(&w, "HeartbeatTTL", s.heartbeat_ttl);
+	jw_bool(&w, "InProcess", !has_list(d));
+	jw_int(&w, "LastHeartbeat", s.last_heartbeat);
+	jw_str(&w, "Server", s.server);
+	if (has_list(d))
+		put_list(&w, d);
+	jw_str(&w, "WaitingFor", s.waiting_for);
+	jw_end(&w, '}');
+	call_json(c, 200);
 }
 
 const struct route routes_agent[] = {
     {ROUTE_GET, "/v1/agent/self", get_self, NULL, NULL, "configuration, member and statistics of this agent"},
     {ROUTE_GET, "/v1/agent/health", get_health, NULL, NULL, "200 when the roles asked for (type=) work, else 500"},
-    {ROUTE_GET | ROUTE_PUT, "/v1/agent/servers", get_servers, put_servers, NULL, "the servers that the client knows; replace them"},
+    {ROUTE_GET | ROUTE_PUT, "/v1/agent/servers", get_servers, put_servers, NULL, "the servers that the client knows; set by hand whom it asks first: address="},
+    {ROUTE_GET, "/v1/client/servers", get_client_servers, NULL, NULL, "where the client hears of servers, what came of it, and whom it asks"},
     {ROUTE_GET, "/v1/agent/monitor", monitor_get, NULL, NULL, "the log as it is written: log_level=, log_json=, node_id=, server_id=, plain="},
     {.pattern = NULL},
 };

@@ -6,6 +6,7 @@
 
 #include "base/codec.h"
 #include "daemon/daemon.h"
+#include "daemon/members.h"
 #include "daemon/server.h"
 
 static bool same_secret(const char *a, const char *b)
@@ -42,13 +43,29 @@ static const struct node_entry *find_node(struct call *c, struct uuid *id)
 	return n;
 }
 
+/* The servers that a client may turn to: this one, and those that share its journal and live. */
+static void list_servers(struct call *c, struct strs *out)
+{
+	const struct daemon *d = call_daemon(c);
+	struct member *list;
+	uint32_t n;
+
+	strs_push(call_arena(c), out, d->config->advertise_http);
+	if (!server_replica(d->server))
+		return;
+	members_list(d->members, call_arena(c), &list, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (str_eq(list[i].status, "alive") && !strs_has(out, list[i].address))
+			strs_push(call_arena(c), out, list[i].address);
+}
+
 static void say_hello(struct call *c, int64_t ttl, uint64_t index)
 {
 	struct node_hello *hello = MODEL_NEW(call_arena(c), node_hello);
 
 	MODEL_SET(node_hello, hello, index, (int64_t)index);
 	MODEL_SET(node_hello, hello, heartbeat_ttl, ttl);
-	strs_push(call_arena(c), &hello->servers, call_daemon(c)->config->advertise_http);
+	list_servers(c, &hello->servers);
 	MODEL_SET(node_hello, hello, cluster_id, uuid_format(call_state(c)->cluster_id, arena_alloc(call_arena(c), UUID_STR)));
 	codec_to_json(call_out(c), &type_node_hello, hello, CODEC_PEER, call_indent(c), 0);
 	call_set_index(c, index);

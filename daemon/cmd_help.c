@@ -9,6 +9,8 @@ const struct cmd_group cmd_groups[] = {
                                            "      $ drover alloc status <alloc>\n      $ drover alloc logs <alloc>\n"},
     {"node", "Interact with nodes", "Look at the machines that run work, and say whether they take any.\n\n"
                                     "      $ drover node status\n      $ drover node eligibility -disable <node>\n"},
+    {"client", "Look at the client of an agent", "The client role of the agent that is asked.\n\n"
+                                                 "      $ drover client servers\n"},
     {"eval", "Interact with evaluations", "An evaluation is one decision of the scheduler about one job.\n\n"
                                           "      $ drover eval status <eval>\n"},
     {"server", "Interact with servers", "List the servers of the cluster.\n\n      $ drover server members\n"},

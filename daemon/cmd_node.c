@@ -76,7 +76,7 @@ static const struct cmd_flag eligibility_flags[] = {
 };
 static const struct cmd_flag config_flags[] = {
     {"servers", CMD_BOOL, NULL, "Print the servers that the agent's client knows, one a line."},
-    {"update-servers", CMD_BOOL, NULL, "Replace them by the arguments."},
+    {"update-servers", CMD_BOOL, NULL, "Set the servers that it asks first: the arguments."},
     {NULL, 0, NULL, NULL},
 };
 
@@ -96,8 +96,9 @@ const struct cmd cmds_node[] = {
         .words = "node config",
         .aliases = "client-config",
         .usage = "[options] <host:port>...",
-        .synopsis = "Show or replace the servers of a client",
-        .help = "Concerns the agent that is asked, until it is started anew: what its configuration says is not changed.\n",
+        .synopsis = "Show or set the servers of a client",
+        .help = "Concerns the agent that is asked, until it is started anew. Servers set by hand are asked first, those that other\n"
+                "sources name (see `drover client servers`) when these do not answer.\n",
         .flags = config_flags,
         .max_pos = -1,
         .bits = CMD_CLIENT,

@@ -163,8 +163,10 @@ static int check(struct config *c, struct err *e)
 	if (c->server.enabled && !shared && c->server.bootstrap_expect != 1)
 		return err_set(e, -EINVAL, "server { bootstrap_expect = %d }: the \"%s\" journal is for one server", c->server.bootstrap_expect,
 		    c->server.journal);
-	if (c->client.enabled && !c->server.enabled && !c->client.servers.n)
-		return err_set(e, -EINVAL, "client { servers } is empty and the agent is not a server itself; name at least one \"host:port\"");
+	if (c->client.enabled && !c->server.enabled && !c->client.servers.n && !(c->consul.configured && c->consul.client_auto_join))
+		return err_set(e, -EINVAL, "client { servers } is empty and the agent is not a server itself; name at least one "
+		    "\"host:port\", or a consul {} block through which servers are found%s",
+		    c->consul.configured ? " (it has client_auto_join = false)" : "");
 	if (c->client.min_dynamic_port > c->client.max_dynamic_port)
 		return err_set(e, -EINVAL, "client { min_dynamic_port = %lld } is above max_dynamic_port = %lld",
 		    (long long)c->client.min_dynamic_port, (long long)c->client.max_dynamic_port);
@@ -191,6 +193,8 @@ int config_finish(struct config *c, struct err *e)
 	}
 	if (str_empty(c->client.alloc_dir))
 		c->client.alloc_dir = arena_printf(c->arena, "%s/alloc", c->data_dir);
+	if (str_empty(c->client.state_dir))
+		c->client.state_dir = arena_printf(c->arena, "%s/client", c->data_dir);
 	if (str_empty(c->consul.kv_prefix))
 		c->consul.kv_prefix = arena_printf(c->arena, "drover/%s", c->region);
 	finish_advertise(c);

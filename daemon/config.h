@@ -44,7 +44,7 @@ struct config {
 		double gc_disk_usage_threshold, gc_inode_usage_threshold;
 	} client;
 	struct {
-		const char *address, *dns, *token, *token_file, *server_service_name, *client_service_name, *kv_prefix;
+		const char *address, *dns, *dns_domain, *token, *token_file, *server_service_name, *client_service_name, *kv_prefix;
 		const char *ca_file, *cert_file, *key_file, *tls_server_name;
 		struct strs tags;
 		int64_t deregister_after;

@@ -46,7 +46,7 @@ const struct option config_options[] = {
     O("server", "max_pending_evals", OPT_INT, server.max_pending_evals, .unset = "1000000", .min = 1, .max = 1e9, .help = "registrations are refused while more evaluations wait"),
 
     O("client", "enabled", OPT_BOOL, client.enabled, .unset = "false", .help = "take the client role: run tasks"),
-    O("client", "servers", OPT_LIST, client.servers, .example = "10.0.0.1:4646", .help = "addresses of servers, \"host:port\""),
+    O("client", "servers", OPT_LIST, client.servers, .example = "10.0.0.1:4646", .help = "servers: \"host:port\" or names, all addresses of which are used; not needed with a consul block"),
     O("client", "node_class", OPT_STR, client.node_class, .unset = "", .help = "class of this node, for constraints"),
     O("client", "node_pool", OPT_STR, client.node_pool, .unset = "default", .help = "pool that this node belongs to"),
     O("client", "alloc_dir", OPT_STR, client.alloc_dir, .example = "/var/lib/drover/alloc", .help = PATH_HELP("folders of allocations", "alloc")),
@@ -72,7 +72,8 @@ const struct option config_options[] = {
     O("client.options", "*", OPT_MAP, client.options, .example = "driver.allowlist = \"raw_exec\"", .help = "options of drivers and fingerprints"),
 
     O("consul", "address", OPT_STR, consul.address, .unset = "127.0.0.1:8500", .help = "HTTP address of the Consul agent"),
-    O("consul", "dns", OPT_STR, consul.dns, .unset = "127.0.0.1:8600", .help = "DNS address of the Consul agent"),
+    O("consul", "dns", OPT_STR, consul.dns, .unset = "127.0.0.1:8600", .help = "address of Consul's DNS, asked for servers beside its HTTP API; \"\" = not asked"),
+    O("consul", "dns_domain", OPT_STR, consul.dns_domain, .unset = "consul", .help = "domain that Consul's DNS answers for"),
     O("consul", "token", OPT_STR, consul.token, .help = "ACL token; token_file keeps it out of this file"),
     O("consul", "token_file", OPT_STR, consul.token_file, .example = "/etc/drover/consul.token", .help = "file that holds the ACL token"),
     O("consul", "server_service_name", OPT_STR, consul.server_service_name, .unset = "drover", .help = "service name of servers"),

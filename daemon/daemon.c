@@ -14,6 +14,7 @@
 
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <event2/util.h>
 
 #include "agent/link_http.h"
 #include "base/clock.h"
@@ -331,18 +332,30 @@ static int start_server(struct running *r, struct err *e)
 }
 
 /* A server that always leads is reached directly; one that may follow passes on what it is asked over HTTP. */
-static struct server_link *make_link(struct daemon *d)
+static int make_link(struct daemon *d, struct err *e)
 {
 	struct config *c = d->config;
-	struct strs servers = {0};
+	struct link_http_config lc = {
+	    .sources = {
+	        .own = d->server ? c->advertise_http : NULL,
+	        .configured = &c->client.servers,
+	        .disk = arena_printf(c->arena, "%s/servers.json", c->client.state_dir),
+	        .consul = d->consul,
+	        .dns = c->consul.dns,
+	        .service = c->consul.server_service_name,
+	        .domain = c->consul.dns_domain,
+	        .region = c->region,
+	        .log = given(c, "kv_prefix", c->consul.kv_prefix),
+	        .consul_off = c->consul.client_auto_join ? NULL : "consul { client_auto_join = false }",
+	    },
+	};
 
-	if (d->server && !server_replica(d->server))
-		return link_local_new(d->server, c->advertise_http);
-	if (d->server)
-		strs_push(c->arena, &servers, c->advertise_http);
-	for (uint32_t i = 0; i < c->client.servers.n; i++)
-		strs_push(c->arena, &servers, c->client.servers.v[i]);
-	return link_http_new(d->fetcher, &servers);
+	if (d->server && !server_replica(d->server)) {
+		d->link = link_local_new(d->server, c->advertise_http);
+		return 0;
+	}
+	evutil_secure_rng_get_bytes(&lc.seed, sizeof(lc.seed));
+	return link_http_new(d->fetcher, &lc, &d->link, e);
 }
 
 static int start_client(struct daemon *d, struct err *e)
@@ -381,7 +394,8 @@ static int start_client(struct daemon *d, struct err *e)
 	    .cgroup_parent = c->client.cgroup_parent,
 	};
 
-	d->link = make_link(d);
+	if (make_link(d, e) < 0)
+		return e->code;
 	return client_start(d->base, &cc, d->link, &d->client, e);
 }
 

@@ -4,9 +4,10 @@
 
 #include "base/log.h"
 #include "daemon/server.h"
+#include "discovery/sources.h"
 
-#define META_PREFIX  "drover-log"
-#define META_REGION  "drover-region"
+#define META_PREFIX  SERVER_META_LOG
+#define META_REGION  SERVER_META_REGION
 #define META_DC      "drover-dc"
 #define META_VERSION "drover-version"
 #define META_EXPECT  "drover-expect"
