@@ -12,9 +12,11 @@
 #include "daemon/proxy.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
+#include "discovery/server_address.h"
 
 #define ASK_TIMEOUT (1500 * MILLI) /* for what another server says of itself */
 #define MAX_ASKED   64
+#define GOSSIP_PORT 4648
 
 /* ---- members ---- */
 
@@ -86,10 +88,11 @@ static const char *leader_address(const struct daemon *d)
 
 static void get_leader(struct call *c)
 {
-	const char *leader = leader_address(call_daemon(c));
+	const struct daemon *d = call_daemon(c);
+	const char *leader = leader_address(d), *why = d->server ? server_trouble(d->server) : "";
 
 	if (!*leader) {
-		call_error(c, 500, "No cluster leader");
+		call_error(c, 500, "No cluster leader%s%s", *why ? ": " : "", why);
 		return;
 	}
 	json_put_str(call_out(c), leader);
@@ -138,18 +141,46 @@ static bool is_member(struct call *c)
 	return false;
 }
 
+/* Whether an address as people write it means this member: its host, and its port when that is given and is not the one
+ * of Nomad's own gossip, which old scripts name. */
+static bool is_at(const struct member *m, const char *text)
+{
+	struct server_address given, its;
+
+	return server_address_read(text, false, &given, NULL) == 0 && server_address_read(m->address, false, &its, NULL) == 0 &&
+	    str_eq(given.host, its.host) && (given.port == its.port || given.port == SERVER_PORT || given.port == GOSSIP_PORT);
+}
+
+/* Servers that share a journal have found each other, or will: joining is to see that it is so. */
 static void put_join(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
 	struct jwriter w = jw_new(call_out(c), call_indent(c));
 	bool shared = d->server && server_replica(d->server);
+	const char *addresses[MAX_ASKED], *error = "";
+	uint32_t n_addresses = call_query_all(c, "address", addresses, ARRAY_LEN(addresses)), n = 0, joined = 0;
+	struct member *list;
 
 	if (!is_member(c))
 		return;
+	if (shared)
+		members_list(d->members, call_arena(c), &list, &n);
+	for (uint32_t i = 0; i < n_addresses; i++) {
+		bool found = false;
+
+		for (uint32_t k = 0; k < n && !found; k++)
+			found = str_eq(list[k].status, "alive") && is_at(&list[k], addresses[i]);
+		joined += found;
+	}
+	if (!shared)
+		error = "this server keeps its journal by itself and cannot join others";
+	else if (!joined)
+		error = "servers with one journal in Consul find each other there, and none of these is among them (see drover server members)";
 	jw_begin(&w, '{');
-	jw_str(&w, "error", shared ? "servers with one journal in Consul find each other there; nothing is to be joined"
-	                           : "this server keeps its journal by itself and cannot join others");
-	jw_int(&w, "num_joined", 0);
+	jw_str(&w, "error", error);
+	if (shared)
+		jw_str(&w, "note", "servers with one journal in Consul find each other there; there was nothing to do");
+	jw_int(&w, "num_joined", joined);
 	jw_end(&w, '}');
 	call_json(c, 200);
 }

@@ -95,6 +95,8 @@ static int run_join(struct cmd_args *a)
 		fprintf(stderr, "Error joining: failed joining: %s\n", show_text(answer, "error"));
 		return 1;
 	}
+	if (*show_text(answer, "note"))
+		printf("Note: %s\n", show_text(answer, "note"));
 	printf("Joined %.0f servers successfully\n", show_number(answer, "num_joined"));
 	return 0;
 }
@@ -132,8 +134,9 @@ const struct cmd cmds_server[] = {
         .words = "server join",
         .aliases = "server-join",
         .usage = "[options] <address>...",
-        .synopsis = "Make a server join others",
-        .help = "Tells the server that is asked to join the cluster of the ones named.\n",
+        .synopsis = "Whether servers have found each other",
+        .help = "Servers that share a journal in Consul find each other there, and there is nothing to join: this says whether those\n"
+                "named are there, and exits with 1 when none is. A server with a journal of its own cannot join others.\n",
         .max_pos = -1,
         .bits = CMD_CLIENT,
         .run = run_join,

@@ -26,7 +26,8 @@ struct members {
 	struct arena *arena; /* of list */
 	struct member *list; /* others and, when it is registered, this one */
 	uint32_t n;
-	bool known; /* Consul has answered */
+	bool known;  /* Consul has answered */
+	char *error; /* of the last look, NULL after an answer */
 	struct forget *forgets;
 	unsigned leaving; /* entries of ours that are still there */
 	void (*left)(void *arg);
@@ -249,14 +250,17 @@ static void stand(struct members *m)
 {
 	struct replica *r = m->d->server ? server_replica(m->d->server) : NULL;
 	uint32_t expect = (uint32_t)MAX(1, m->d->config->server.bootstrap_expect), alive = 0;
-	char why[160];
+	cleanup_free char *why = NULL;
 
 	if (!r)
 		return;
 	for (uint32_t i = 0; i < m->n; i++)
 		alive += str_eq(m->list[i].status, "alive");
-	snprintf(why, sizeof(why), "waiting for servers in Consul: %u of %u (server { bootstrap_expect }) are there%s", alive, expect,
-	    m->known ? "" : "; Consul has not answered yet");
+	if (m->known)
+		why = xasprintf("waiting for servers in Consul: %u of %u (server { bootstrap_expect }) are there%s%s", alive, expect,
+		    m->error ? "; " : "", m->error ? m->error : "");
+	else
+		why = xasprintf("waiting for Consul: %s", m->error ? m->error : "no answer yet");
 	replica_stand(r, m->known && alive >= expect, why);
 }
 
@@ -265,8 +269,12 @@ static void on_servers(void *arg, const struct consul_answer *answer)
 	struct members *m = arg;
 	const struct consul_service_health *h = answer->object;
 
-	if (answer->err.code || !h)
-		return; /* what was known stays */
+	free(m->error);
+	m->error = answer->err.code ? xstrdup(err_str(&answer->err)) : NULL;
+	if (answer->err.code || !h) { /* what was known stays */
+		stand(m);
+		return;
+	}
 	arena_free(m->arena);
 	m->arena = STEAL(((struct consul_answer *)answer)->arena);
 	m->list = arena_alloc(m->arena, (h->items.n + 1) * sizeof(*m->list));
@@ -401,5 +409,6 @@ void members_stop(struct members *m)
 		free(f);
 	}
 	arena_free(m->arena);
+	free(m->error);
 	free(m);
 }

@@ -44,6 +44,7 @@ struct replica {
 	struct arena *lock_arena;
 	bool may_stand, lost;        /* lost: the owner was told, and has yet to rejoin */
 	char *waits, *trouble, *session_trouble;
+	char *said; /* of waits, what was logged last */
 };
 
 /* ---- what is known ---- */
@@ -182,10 +183,21 @@ static void on_claimed(void *arg, const struct err *e)
 	set_again(r, CLAIM_AGAIN);
 }
 
+/* There is no log, and it may not be begun. */
+static void say_waits(struct replica *r)
+{
+	if (!r->waits || str_eq(r->waits, r->said))
+		return;
+	log_info("server", "%s", r->waits);
+	set_text(&r->said, r->waits);
+}
+
 static void consider(struct replica *r)
 {
 	const char *session = leader_session_id(r->session);
 
+	if (r->state == REPLICA_FOLLOWING && !r->may_stand && !r->lock.exists)
+		say_waits(r);
 	if (r->state != REPLICA_FOLLOWING || r->claim || !*session || (!r->may_stand && !r->lock.exists))
 		return;
 	/* A claim whose answer was lost has succeeded. */
@@ -395,6 +407,7 @@ void replica_free(struct replica *r)
 	arena_free(r->lock_arena);
 	arena_free(r->arena);
 	free(r->waits);
+	free(r->said);
 	free(r->trouble);
 	free(r->session_trouble);
 	free(r);

@@ -67,7 +67,7 @@ def test_a_client_with_nothing_but_the_address_of_consuls_dns_joins_through_it(c
     one = client(cluster, "c", 'consul { address = "%s"  dns = "%s" }' % (NOWHERE, c.agents[0].dns)).start(wait=False)
     joined(one, s.address)
     check(source(one, "Consul DNS")["Servers"] == [s.address], "Consul DNS")
-    check("refused" in source(one, "Consul")["Error"], "Consul: %s" % source(one, "Consul"))
+    check("Failed to connect" in source(one, "Consul")["Error"], "Consul: %s" % source(one, "Consul"))
 
 
 def test_all_addresses_of_a_configured_name_are_used(cluster):
@@ -130,12 +130,12 @@ def test_consul_and_servers_come_after_the_client(cluster):
     c = late_consul(cluster)
     one = client(cluster, "c", c.agents[0].block()).start(wait=False)
     eventually("it says what it waits for", lambda: view(one) and "no server is known yet" in view(one)["WaitingFor"]
-               and "Connection refused" in view(one)["WaitingFor"])
+               and "Failed to connect" in view(one)["WaitingFor"])
     health = one.get("/v1/agent/health")
     check(health.status == 500 and health.json()["client"]["message"].startswith("waiting for the servers: no server is known"),
           health.text)
     out, _ = one.cli("client", "servers", expect=1)
-    check("Waiting For     = waiting for the servers: no server is known yet" in out, out)
+    check("Waiting For    = waiting for the servers: no server is known yet" in out, out)
     c.start()
     eventually("Consul answers that there is none", lambda: "no instance of the service" in source(one, "Consul")["Error"])
     s = cluster.agent("s", client=False, config=c.agents[0].block()).start()
@@ -284,7 +284,7 @@ def test_client_servers_prints_the_sources(cluster):
     joined(one, s.address)
     eventually("DNS has answered", lambda: source(one, "Consul DNS")["LastResult"])
     out, _ = one.cli("client", "servers")
-    check(out.startswith("Server          = %s\nHeartbeat TTL   = " % s.address) and "\nLast Heartbeat  = " in out, out)
+    check(out.startswith("Server         = %s\nHeartbeat TTL  = " % s.address) and "\nLast Heartbeat = " in out, out)
     rows = {line[:12].strip(): line for line in out.split("\n\n")[1].splitlines()}
     check(list(rows) == ["Source", "set by hand", "configured", "pushed", "Consul", "Consul DNS", "disk"], out)
     check(rows["Source"].split() == ["Source", "Address", "Last", "Result", "When"], out)
@@ -326,7 +326,7 @@ def test_servers_wait_for_each_other_and_say_so_also_with_a_late_consul(cluster)
             return first.get("/v1/agent/health").json()["server"]["message"]
         except OSError:
             return ""
-    eventually("it says that Consul is away", lambda: "Connection refused" in health())
+    eventually("it says that Consul is away", lambda: "Failed to connect" in health())
     c.start()
     eventually("it says that one is missing", lambda: "1 of 2" in health())
     out, err = first.cli("server", "members", expect=1)
@@ -352,8 +352,12 @@ def test_servers_that_consul_has_forgotten_are_there_again(cluster):
 
 def test_joining_has_nothing_to_do_with_consul(cluster):
     _, agents = servers(cluster, n=2)
+    eventually("they know each other", lambda: len(agents[0].get("/v1/agent/members").json()["Members"]) == 2)
     out, _ = agents[0].cli("server", "join", agents[1].address)
-    check(out == "Nothing to join: servers with one journal in Consul find each other there\nJoined 0 servers successfully\n", out)
+    check(out == "Note: servers with one journal in Consul find each other there; there was nothing to do\n"
+          "Joined 1 servers successfully\n", out)
+    _, err = agents[0].cli("server", "join", "10.1.2.3", expect=1)
+    check("none of these is among them" in err, err)
     alone = cluster.agent("alone").start()
     _, err = alone.cli("server", "join", agents[1].address, expect=1)
     check(err.startswith("Error joining: failed joining: "), err)
