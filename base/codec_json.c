@@ -5,6 +5,7 @@
 #include "base/codec.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -394,7 +395,7 @@ int codec_from_text(const struct type *t, void *obj, const char *text, size_t n,
 	if (count_nests(text, n) > MAX_NESTS)
 		return err_set(
 		    e, -E2BIG, "the JSON has more than %d objects and lists", MAX_NESTS);
-	j = json_loadb(text, n, 0, &where);
+	j = json_read(text, n, 0, &where);
 	if (!j)
 		return err_set(e, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
 	r = codec_from_json(t, obj, j, a, e);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/hcl.h"
+#include "base/json.h"
 
 static struct hcl_value *text(struct hcl_call *c, const struct buf *b)
 {
@@ -27,10 +28,7 @@ static struct hcl_value *fn_jsonencode(struct hcl_call *c)
 static struct hcl_value *fn_jsondecode(struct hcl_call *c)
 {
 	json_error_t error;
-	json_t *j = json_loadb(c->args[0]->s, c->args[0]->n, JSON_DECODE_ANY, &error);
-
-	if (!j && strstr(error.text, "too big integer"))
-		j = json_loadb(c->args[0]->s, c->args[0]->n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+	json_t *j = json_read(c->args[0]->s, c->args[0]->n, JSON_DECODE_ANY, &error);
 
 	if (!j)
 		return hcl_call_error(c, "the string is no JSON: line %d, column %d: %s", error.line, error.column, error.text);

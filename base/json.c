@@ -1,6 +1,8 @@
-/* json: writers of JSON text. Holds no state. */
+/* json: writers of JSON text, and the reader around jansson. Holds no state. */
 #include "base/json.h"
 
+#include <ctype.h>
+#include <jansson.h>
 #include <math.h>
 
 /* What a byte needs: 0 nothing, 1 an escape, 2 a look at the UTF-8 sequence that it begins. */
@@ -206,4 +208,44 @@ void json_put_end(struct buf *b, char bracket, bool empty, int indent, int depth
 	if (!empty)
 		json_put_break(b, indent, depth);
 	buf_putc(b, bracket);
+}
+
+/* Does no int64 hold these digits? They have no needless zeros before them. */
+static bool is_large(const char *digits, size_t n, bool negative)
+{
+	static const char most[] = "9223372036854775807", least[] = "9223372036854775808";
+
+	return n >= sizeof(most) || (n == sizeof(most) - 1 && memcmp(digits, negative ? least : most, n) > 0);
+}
+
+/* The text with "e0" behind each whole number that is too large. */
+static void widen(struct buf *out, const char *text, size_t n)
+{
+	bool quoted = false;
+
+	for (size_t i = 0, k; i < n; i = k) {
+		for (k = i; k < n && isdigit((unsigned char)text[k]);)
+			k++;
+		bool whole = k > i && !quoted && (k == n || !strchr(".eE", text[k])) && (!i || !strchr(".eE+", text[i - 1]));
+		bool large = whole && is_large(text + i, k - i, i && text[i - 1] == '-');
+
+		if (k == i) {
+			quoted ^= text[i] == '"';
+			k += 1 + (quoted && text[i] == '\\' && i + 1 < n);
+		}
+		buf_put(out, text + i, k - i);
+		if (large)
+			buf_puts(out, "e0");
+	}
+}
+
+json_t *json_read(const char *text, size_t n, size_t flags, json_error_t *error)
+{
+	cleanup_buf struct buf wide = BUF_INIT;
+	json_t *j = json_loadb(text, n, flags, error);
+
+	if (j || json_error_code(error) != json_error_numeric_overflow)
+		return j;
+	widen(&wide, text, n);
+	return json_loadb(wide.data, wide.len, flags, error);
 }

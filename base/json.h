@@ -1,11 +1,14 @@
 /*
- * json: the small writers that everything which streams JSON shares. Text goes straight into a
+ * json: the small writers that everything which streams JSON shares, and the way to read it. Text goes straight into a
  * buffer; numbers and strings look as Go's encoder makes them, because scripts compare them.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
 #include "base/buf.h"
+
+struct json_t;
+struct json_error_t;
 
 /* One string literal, escaped as Nomad's API does; bytes that are not UTF-8 become U+FFFD. s may be NULL when n is 0. */
 void json_put_string(struct buf *b, const char *s, size_t n);
@@ -23,5 +26,8 @@ void json_put_key(struct buf *b, const char *key, bool *first, int indent, int d
 void json_put_sep(struct buf *b, bool *first, int indent, int depth);
 /* The closing bracket; an empty list or object closes on the same line. */
 void json_put_end(struct buf *b, char bracket, bool empty, int indent, int depth);
+
+/* jansson's json_loadb, but a whole number that no int64 holds becomes a real one, as in Go. */
+struct json_t *json_read(const char *text, size_t n, size_t flags, struct json_error_t *error);
 
 #endif

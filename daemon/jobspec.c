@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "base/hcl.h"
+#include "base/json.h"
 #include "daemon/jobspec_decode.h"
 #include "daemon/jobspec_vars.h"
 
@@ -110,7 +111,7 @@ bool jobspec_is_json(const char *text, size_t n)
 static int parse_json(const char *text, size_t n, const char *name, struct arena *a, struct job **out, struct err *e)
 {
 	json_error_t error;
-	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error), *job;
+	json_t *j = json_read(text, n, JSON_REJECT_DUPLICATES, &error), *job;
 	struct job *decoded = MODEL_NEW(a, job);
 
 	if (!j)

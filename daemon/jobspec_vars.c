@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/json.h"
 
 enum { MAX_VARIABLES = 10000 };
 
@@ -360,7 +361,7 @@ static void from_body(struct vars *v, const struct hcl_body *body)
 static void from_json(struct vars *v, const struct hcl_file *file)
 {
 	json_error_t error;
-	json_t *j = json_loadb(file->src, file->len, 0, &error), *item;
+	json_t *j = json_read(file->src, file->len, 0, &error), *item;
 	const char *name;
 
 	if (!json_is_object(j))

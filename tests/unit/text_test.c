@@ -139,6 +139,24 @@ static void test_numbers_look_as_go_writes_them_and_read_back(void **state)
 	}
 }
 
+static void test_whole_numbers_beyond_64_bits_are_read_as_real_ones(void **state)
+{
+	static const char text[] = "{\"a\": [9223372036854775807, 9223372036854775808, -18446744073709551616, 1e30], \"9223372036854775808\": "
+				   "\"\\\"9223372036854775808\"}";
+	json_error_t error;
+	json_t *j = json_read(text, sizeof(text) - 1, 0, &error), *a = json_object_get(j, "a");
+
+	(void)state;
+	assert_non_null(j);
+	assert_true(json_integer_value(json_array_get(a, 0)) == INT64_MAX);
+	assert_true(json_real_value(json_array_get(a, 1)) == 9223372036854775808.0);
+	assert_true(json_real_value(json_array_get(a, 2)) == -18446744073709551616.0);
+	assert_true(json_real_value(json_array_get(a, 3)) == 1e30);
+	assert_string_equal(json_string_value(json_object_get(j, "9223372036854775808")), "\"9223372036854775808");
+	json_decref(j);
+	assert_null(json_read("[1e999]", 7, 0, &error));
+}
+
 static void test_strings_are_escaped_as_go_escapes_them(void **state)
 {
 	static const char in[] = "<a&b>\"\\\n\t\r\x01\x7f\xc3\xbc\xff\xe2\x80\xa8\xed\xa0\x80";
@@ -350,6 +368,7 @@ int main(void)
 	    cmocka_unit_test(test_times_read_back_in_every_zone),
 	    cmocka_unit_test(test_relative_times_have_at_most_two_units),
 	    cmocka_unit_test(test_numbers_look_as_go_writes_them_and_read_back),
+	    cmocka_unit_test(test_whole_numbers_beyond_64_bits_are_read_as_real_ones),
 	    cmocka_unit_test(test_strings_are_escaped_as_go_escapes_them),
 	    cmocka_unit_test(test_random_bytes_always_give_valid_json),
 	    cmocka_unit_test(test_values_go_through_json_and_wire_unchanged),
