@@ -240,29 +240,38 @@ static bool zone(const char **s, int64_t *seconds)
 	return true;
 }
 
+static int days_of(int year, int month)
+{
+	static const signed char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
 int time_parse_rfc3339(const char *s, int64_t *out)
 {
 	struct tm tm = {0};
 	int64_t ns = 0, offset, total;
-	int year, month;
+	int year, month, day;
 
 	if (strcmp(s, GO_ZERO_TIME) == 0) {
 		*out = 0;
 		return 0;
 	}
 	if (!digits(&s, 4, &year) || !literal(&s, '-') || !digits(&s, 2, &month) ||
-	    !literal(&s, '-') || !digits(&s, 2, &tm.tm_mday) ||
+	    !literal(&s, '-') || !digits(&s, 2, &day) ||
 	    !(literal(&s, 'T') || literal(&s, 't') || literal(&s, ' ')) ||
 	    !digits(&s, 2, &tm.tm_hour) || !literal(&s, ':') || !digits(&s, 2, &tm.tm_min) ||
 	    !literal(&s, ':') || !digits(&s, 2, &tm.tm_sec))
 		return -EINVAL;
 	if (literal(&s, '.') && !fraction(&s, &ns))
 		return -EINVAL;
-	if (!zone(&s, &offset) || *s || month < 1 || month > 12 || tm.tm_mday < 1 ||
-	    tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+	if (!zone(&s, &offset) || *s || month < 1 || month > 12 || day < 1 ||
+	    day > days_of(year, month) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return -EINVAL;
 	tm.tm_year = year - 1900;
 	tm.tm_mon = month - 1;
+	tm.tm_mday = day;
 	if (__builtin_mul_overflow((int64_t)timegm(&tm) - offset, SECOND, &total) ||
 	    __builtin_add_overflow(total, ns, &total))
 		return -ERANGE;

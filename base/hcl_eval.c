@@ -52,7 +52,7 @@ static void no_attribute(struct hcl *h, const struct hcl_value *of, const char *
 			best = hcl_distance(of->keys[i], name);
 			near = of->keys[i];
 		}
-	hcl_error(h, at, "Unsupported attribute", "This object does not have an attribute named \"%s\".%s%s%s", name,
+	hcl_error(h, at, "Unsupported attribute", "there is no \"%s\" in this object.%s%s%s", name,
 	    near ? " Did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -61,13 +61,13 @@ static struct hcl_value *get_attr(struct hcl *h, struct hcl_value *of, const cha
 	if (of->kind == HCL_NULL)
 		return fail(h, at, "Attempt to get attribute from null value", "This value is null, so it does not have any attributes.");
 	if (!hcl_is_mapping(of)) {
-		hcl_error(h, at, "Unsupported attribute", "This value is a %s: it does not have any attributes.", hcl_kind_name(of));
+		hcl_error(h, at, "Unsupported attribute", "this is a %s, which has no attributes", hcl_kind_name(of));
 		return NULL;
 	}
 	struct hcl_value *v = hcl_get(of, name);
 
 	if (!v && of->kind == HCL_MAP)
-		hcl_error(h, at, "Missing map element", "This map does not have an element with the key \"%s\".", name);
+		hcl_error(h, at, "Missing map element", "there is no element \"%s\" in this map", name);
 	else if (!v)
 		no_attribute(h, of, name, at);
 	return v;
@@ -85,12 +85,12 @@ static struct hcl_value *get_index(struct hcl *h, struct hcl_value *of, struct h
 		struct hcl_value *name = hcl_to(h, HCL_STRING, key), *v = name ? hcl_get(of, name->s) : NULL;
 
 		if (!v)
-			hcl_error(h, at, "Invalid index", "The given key \"%s\" does not identify an element in this collection value.",
+			hcl_error(h, at, "Invalid index", "there is no element \"%s\" in it",
 			    name ? name->s : "?");
 		return v;
 	}
 	if (of->kind != HCL_LIST && of->kind != HCL_TUPLE) {
-		hcl_error(h, at, "Invalid index", of->kind == HCL_SET ? "A set has no indices; convert it to a list first." : "This value is a %s: it does not have any indices.", hcl_kind_name(of));
+		hcl_error(h, at, "Invalid index", of->kind == HCL_SET ? "a set has no order; convert(..., list(any)) gives one" : "this is a %s, which has no indices", hcl_kind_name(of));
 		return NULL;
 	}
 	struct hcl_value *number = hcl_to(h, HCL_NUMBER, key);
@@ -98,7 +98,7 @@ static struct hcl_value *get_index(struct hcl *h, struct hcl_value *of, struct h
 	if (!number || !hcl_number_int(number, &i))
 		return fail(h, at, "Invalid index", "The index of a list must be a whole number.");
 	if (i < 0 || i >= of->n) {
-		hcl_error(h, at, "Invalid index", "The list has %u elements, and the index is %lld.", of->n, (long long)i);
+		hcl_error(h, at, "Invalid index", "the list has %u elements, and the index is %lld", of->n, (long long)i);
 		return NULL;
 	}
 	return of->items[i];
@@ -222,10 +222,10 @@ static bool for_each(struct hcl *h, const struct hcl_expr *e, struct hcl_value *
 {
 	if (in->kind < HCL_LIST) {
 		if (in->kind == HCL_NULL)
-			hcl_error(h, e->a[0]->range, "Iteration over null value", "A null value cannot be used as the collection in a 'for' expression.");
+			hcl_error(h, e->a[0]->range, "Iteration over null value", "a for expression goes over a list, set, map or object, and this is null");
 		else
 			hcl_error(h, e->a[0]->range, "Iteration over non-iterable value",
-			    "A value of type %s cannot be used as the collection in a 'for' expression.", hcl_kind_name(in));
+			    "a for expression goes over a list, set, map or object, and this is a %s", hcl_kind_name(in));
 		return false;
 	}
 	for (uint32_t i = 0; i < in->n; i++) {
@@ -313,7 +313,7 @@ static struct hcl_value *gather(struct hcl *h, const struct hcl_expr *e, const s
 			next++;
 		if (next > i + 1 && !e->flag) {
 			hcl_error(h, e->a[1]->range, "Duplicate object key",
-			    "Two different items produced the key \"%s\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
+			    "two items have the key \"%s\"; with ... after the value, items of one key are grouped",
 			    order[i].key);
 			return NULL;
 		}
@@ -442,7 +442,7 @@ static struct hcl_value *eval_if(struct hcl *h, const struct hcl_expr *e, const 
 	if (common && (v = hcl_as(h, common, v, &why)))
 		return v;
 	hcl_error(h, e->range, "Inconsistent conditional result types",
-	    "The true and false result expressions must have consistent types. The given expressions are %s and %s, respectively.%s%s",
+	    "both values must have a common type, and they are %s and %s%s%s",
 	    hcl_type_name(h, types[0]), hcl_type_name(h, types[1]), *why ? " " : "", why);
 	return NULL;
 }
@@ -493,7 +493,7 @@ static bool put_interp(struct hcl *h, const struct hcl_expr *part, const struct 
 	s = v->kind == HCL_NULL ? NULL : hcl_to(h, HCL_STRING, v);
 	if (!s) {
 		hcl_error(h, part->range, "Invalid template interpolation value",
-		    "Cannot include the given value in a string template: string required, and this is %s.", hcl_kind_name(v));
+		    "text can hold a string, number or boolean, and this is %s", hcl_kind_name(v));
 		return false;
 	}
 	buf_put(out, s->s, s->n);

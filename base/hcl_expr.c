@@ -155,7 +155,7 @@ static struct hcl_expr *parse_key(struct parser *p)
 		return literal(p, key->range.from, hcl_string(p->h, p->src + key->range.from, key->range.to - key->range.from));
 	if (key && key->kind == HCL_EXPR_NAME)
 		return parse_fail(p, key->range, "Ambiguous attribute key",
-		    "If this expression is intended to be a reference, wrap it in parentheses. If it's instead intended as a literal name containing periods, wrap it in quotes to create a string literal.");
+		    "a key with dots is put in quotes when it is text, and in parentheses when it is an expression");
 	return key;
 }
 
@@ -183,7 +183,7 @@ static struct hcl_expr *parse_object(struct parser *p)
 			break;
 		if (!eat(p, "=") && !eat(p, ":")) {
 			parse_fail(p, here(p), "Missing attribute value",
-			    "Expected an attribute value, introduced by an equals sign (\"=\").");
+			    "expected = and a value after the key");
 			break;
 		}
 		skip_blanks(p);
@@ -198,7 +198,7 @@ static struct hcl_expr *parse_object(struct parser *p)
 		skip_lines(p);
 		if (!peek(p, "}"))
 			parse_fail(p, here(p), "Missing attribute separator",
-			    "Expected a newline or comma to mark the beginning of the next attribute.");
+			    "expected a comma or a new line before the next key");
 	}
 	p->newlines = newlines;
 	e->range.to = p->at;
@@ -222,12 +222,12 @@ static struct hcl_expr *parse_call(struct parser *p, uint32_t from, const char *
 			e->flag = true;
 			if (!eat(p, ")"))
 				parse_fail(p, here(p), "Missing closing parenthesis",
-				    "An expanded function argument (with ...) must be immediately followed by closing parentheses.");
+				    "the argument with ... is the last: expected ) after it");
 			break;
 		}
 		if (!eat(p, ",") && !peek(p, ")"))
 			parse_fail(p, here(p), "Missing argument separator",
-			    "A comma is required to separate each function argument from the next.");
+			    "expected a comma or ) after an argument");
 	}
 	p->newlines--;
 	e->range.to = p->at;
@@ -257,10 +257,10 @@ static struct hcl_expr *parse_named(struct parser *p)
 static struct hcl_expr *bad_start(struct parser *p, char c)
 {
 	if (c == '\'')
-		return parse_fail(p, here(p), "Invalid character", "Single quotes are not valid. Use double quotes (\") to enclose strings.");
+		return parse_fail(p, here(p), "Invalid character", "text is put in double quotes");
 	if (c == '`')
-		return parse_fail(p, here(p), "Invalid character", "The \"`\" character is not valid. To create a multi-line string, use the \"heredoc\" syntax, like \"<<EOT\".");
-	return parse_fail(p, here(p), "Invalid expression", "Expected the start of an expression, but found an invalid expression token.");
+		return parse_fail(p, here(p), "Invalid character", "text is put in double quotes, and text of several lines after <<EOF");
+	return parse_fail(p, here(p), "Invalid expression", "expected a value: a number, text in quotes, true, false, null, a list, an object, a name or a call");
 }
 
 static struct hcl_expr *parse_primary(struct parser *p)
@@ -287,7 +287,7 @@ static struct hcl_expr *parse_primary(struct parser *p)
 		struct hcl_expr *inner = parse_expr(p), *e;
 
 		if (inner && !eat(p, ")"))
-			inner = parse_fail(p, here(p), "Unbalanced parentheses", "Expected a closing parenthesis to terminate the expression.");
+			inner = parse_fail(p, here(p), "Unbalanced parentheses", "expected ) here");
 		p->newlines--;
 		if (!inner)
 			return NULL;
@@ -382,7 +382,7 @@ static struct hcl_expr *parse_dot(struct parser *p, struct hcl_expr *e)
 	const char *name = parse_name(p);
 
 	if (!name)
-		return parse_fail(p, (struct hcl_range){from, from + 1}, "Invalid attribute name", "An attribute name is required after a dot.");
+		return parse_fail(p, (struct hcl_range){from, from + 1}, "Invalid attribute name", "expected a name after the dot");
 	if (e->kind != HCL_EXPR_NAME)
 		return add_attr(p, e, name);
 	struct hcl_expr *step = expr_new(p, HCL_EXPR_ATTR, from);
@@ -400,13 +400,13 @@ static struct hcl_expr *parse_bracket(struct parser *p, struct hcl_expr *e)
 		p->at++;
 		p->newlines--;
 		if (!eat(p, "]"))
-			return parse_fail(p, here(p), "Missing close bracket on splat index", "The star for a full splat operator must be immediately followed by a closing bracket (\"]\").");
+			return parse_fail(p, here(p), "Missing close bracket on splat index", "expected ] after [*");
 		return parse_splat(p, e, true);
 	}
 	struct hcl_expr *key = parse_expr(p);
 
 	if (key && !eat(p, "]"))
-		key = parse_fail(p, here(p), "Missing close bracket on index", "The index operator must end with a closing bracket (\"]\").");
+		key = parse_fail(p, here(p), "Missing close bracket on index", "expected ] after the index");
 	p->newlines--;
 	return key ? add_index(p, e, key) : NULL;
 }
@@ -503,7 +503,7 @@ struct hcl_expr *parse_expr(struct parser *p)
 		struct hcl_expr *all = expr_new(p, HCL_EXPR_IF, e->range.from), *yes = parse_expr(p), *no = NULL;
 
 		if (yes && !eat(p, ":"))
-			yes = parse_fail(p, here(p), "Missing false expression in conditional", "The conditional operator (...?...:...) requires a false expression, delimited by a colon.");
+			yes = parse_fail(p, here(p), "Missing false expression in conditional", "expected : and the other value, as in condition ? yes : no");
 		if (yes)
 			no = parse_expr(p);
 		if (no) {

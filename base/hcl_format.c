@@ -202,18 +202,18 @@ static struct hcl_value *format(struct hcl_call *c, struct hcl_value **args, uin
 
 		p = read_verb(p, &v);
 		if (!p)
-			return hcl_call_error(c, "unrecognized format sequence at offset %u", (uint32_t)(at - c->args[0]->s));
+			return hcl_call_error(c, "the %% at offset %u begins no verb", (uint32_t)(at - c->args[0]->s));
 		if (v.arg > 0)
 			next = (uint32_t)v.arg;
 		if (next > n)
-			return hcl_call_error(c, "not enough arguments for \"%.*s\": need %u but have %u", (int)v.n, v.raw, next, n);
+			return hcl_call_error(c, "\"%.*s\" wants argument %u, and there are %u", (int)v.n, v.raw, next, n);
 		if (!put_verb(c, &out, &v, args[next - 1]))
 			return NULL;
 		highest = MAX(highest, next);
 		next++;
 	}
 	if (highest < n)
-		return hcl_call_error(c, "too many arguments; only %u used by format string", highest);
+		return hcl_call_error(c, "the text uses %u arguments, and there are more", highest);
 	if (out.full)
 		return hcl_call_error(c, "the result is longer than 16 MiB");
 	return hcl_string(c->h, out.len ? out.data : "", out.len);
@@ -233,7 +233,7 @@ static struct hcl_value *fn_formatlist(struct hcl_call *c)
 	for (uint32_t i = 1; i < c->n; i++)
 		if (hcl_is_sequence(c->args[i])) {
 			if (lists && c->args[i]->n != length)
-				return hcl_call_error(c, "argument %u has length %u, which is inconsistent with an earlier one of length %u", i, c->args[i]->n, length);
+				return hcl_call_error(c, "argument %u has %u elements, and an earlier one %u", i, c->args[i]->n, length);
 			length = c->args[i]->n;
 			lists = true;
 		}

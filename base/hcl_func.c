@@ -168,7 +168,7 @@ static bool eval_args(struct hcl_call *c)
 	struct hcl_value *last = c->args[n - 1];
 
 	if (!hcl_is_sequence(last)) {
-		hcl_error(c->h, c->at, "Invalid expanding argument value", "The expanding argument (indicated by ...) must be a list, tuple or set.");
+		hcl_error(c->h, c->at, "Invalid expanding argument value", "what ... expands is a list, tuple or set");
 		return false;
 	}
 	struct hcl_value **all = arena_alloc(c->h->arena, (n + last->n) * sizeof(*all));

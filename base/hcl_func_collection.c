@@ -181,13 +181,13 @@ static struct hcl_value *fn_element(struct hcl_call *c)
 	int64_t i;
 
 	if (c->args[0]->kind == HCL_SET)
-		return hcl_call_error(c, "cannot read elements from a set");
+		return hcl_call_error(c, "a set has no order");
 	if (!whole(c, 1, &i))
 		return NULL;
 	if (!c->args[0]->n)
-		return hcl_call_error(c, "cannot use element function with an empty list");
+		return hcl_call_error(c, "the list is empty");
 	if (i < 0)
-		return hcl_call_error(c, "cannot use element function with a negative index");
+		return hcl_call_error(c, "the index is negative");
 	return c->args[0]->items[i % c->args[0]->n];
 }
 
@@ -234,7 +234,7 @@ static struct hcl_value *fn_index(struct hcl_call *c)
 	}
 	if ((v->kind == HCL_LIST || v->kind == HCL_TUPLE) && key->kind == HCL_NUMBER) {
 		if (!hcl_number_int(key, &i) || i < 0 || i >= v->n)
-			return hcl_call_error(c, "key must be between 0 and %u inclusive", v->n ? v->n - 1 : 0);
+			return hcl_call_error(c, "the index is from 0 to %u", v->n ? v->n - 1 : 0);
 		return v->items[i];
 	}
 	return hcl_call_error(c, "takes a list or tuple and a number, or a map and a string");
@@ -265,9 +265,9 @@ static struct hcl_value *fn_lookup(struct hcl_call *c)
 	if (v)
 		return v;
 	if (c->n < 3)
-		return hcl_call_error(c, "lookup failed to find key \"%s\"", c->args[1]->s);
+		return hcl_call_error(c, "there is no \"%s\" and no default", c->args[1]->s);
 	v = m->kind == HCL_MAP ? hcl_as(c->h, elem_of(m), c->args[2], &why) : c->args[2];
-	return v ? v : hcl_call_error(c, "the default value must have the same type as the map elements: %s", why);
+	return v ? v : hcl_call_error(c, "the default does not fit the map's elements: %s", why);
 }
 
 /* Maps of one type give a map, anything else an object. */
@@ -320,7 +320,7 @@ static struct hcl_value *fn_range(struct hcl_call *c)
 	     v = hcl_arith(c->h, '+', v, step)) {
 		if (n >= 1024) {
 			free(items);
-			return hcl_call_error(c, "more than 1024 values were generated; either decrease the difference between start and end or use a smaller step");
+			return hcl_call_error(c, "a range has at most 1024 numbers");
 		}
 		if (n == cap)
 			items = xrealloc(items, cap = cap ? 2 * cap : 16, sizeof(*items));
@@ -333,10 +333,12 @@ static struct hcl_value *fn_range(struct hcl_call *c)
 
 static struct hcl_value *fn_reverse(struct hcl_call *c)
 {
-	struct hcl_value *l = c->args[0], **items;
+	struct hcl_value *l = c->args[0], *text = hcl_to(c->h, HCL_STRING, l), **items;
 
-	if (l->kind == HCL_STRING)
+	if (text) {
+		c->args[0] = text;
 		return hcl_reverse_string(c);
+	}
 	if (!hcl_is_sequence(l))
 		return hcl_call_error(c, "can only reverse strings, lists and tuples, not a %s", hcl_kind_name(l));
 	items = room(c, l->n);
@@ -350,11 +352,11 @@ static struct hcl_value *fn_slice(struct hcl_call *c)
 	int64_t from, to;
 
 	if (c->args[0]->kind == HCL_SET)
-		return hcl_call_error(c, "cannot slice a set: its elements have no indices");
+		return hcl_call_error(c, "a set has no order");
 	if (!whole(c, 1, &from) || !whole(c, 2, &to))
 		return NULL;
 	if (from < 0 || to < from || to > c->args[0]->n)
-		return hcl_call_error(c, "start and end index must be between 0 and %u, start not beyond end", c->args[0]->n);
+		return hcl_call_error(c, "start and end are from 0 to %u, start not beyond end", c->args[0]->n);
 	return like(c, c->args[0]->items + from, (uint32_t)(to - from));
 }
 
@@ -369,7 +371,7 @@ static struct hcl_value *fn_sort(struct hcl_call *c)
 
 	for (uint32_t i = 0; i < l->n; i++)
 		if (l->items[i]->kind == HCL_NULL)
-			return hcl_call_error(c, "list element %u is null; a null string cannot be sorted", i);
+			return hcl_call_error(c, "element %u is null, which has no place in an order", i);
 	if (l->n)
 		qsort(l->items, l->n, sizeof(*l->items), by_text);
 	return l;
@@ -381,12 +383,12 @@ static struct hcl_value *fn_zipmap(struct hcl_call *c)
 	const char **keys = arena_alloc(c->h->arena, (k->n + 1) * sizeof(*keys));
 
 	if (v->kind == HCL_SET)
-		return hcl_call_error(c, "values argument must be a list or tuple value");
+		return hcl_call_error(c, "the values are a list or tuple");
 	if (k->n != v->n)
-		return hcl_call_error(c, "number of keys (%u) does not match number of values (%u)", k->n, v->n);
+		return hcl_call_error(c, "there are %u keys and %u values", k->n, v->n);
 	for (uint32_t i = 0; i < k->n; i++) {
 		if (k->items[i]->kind == HCL_NULL)
-			return hcl_call_error(c, "keys list has null value at index %u", i);
+			return hcl_call_error(c, "key %u is null", i);
 		keys[i] = k->items[i]->s;
 	}
 	return v->kind == HCL_LIST ? hcl_map(c->h, elem_of(v), keys, v->items, k->n) : hcl_object(c->h, keys, v->items, k->n);
@@ -405,7 +407,7 @@ static bool same_sets(struct hcl_call *c)
 		if (c->args[i]->n || elem_of(c->args[i])->kind != HCL_NULL)
 			types[n++] = elem_of(c->args[i]);
 	if (n && !(elem = hcl_unify(c->h, types, n))) {
-		hcl_call_error(c, "given sets must all have compatible element types");
+		hcl_call_error(c, "the elements have no common type");
 		return false;
 	}
 	for (uint32_t i = 0; n && i < c->n; i++) {

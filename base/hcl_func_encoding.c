@@ -69,7 +69,7 @@ static const char *read_cell(struct hcl_call *c, const char *p, struct buf *cell
 static bool unique(struct hcl_call *c, const char *const *keys, uint32_t n)
 {
 	if (n == 1 && !*keys[0]) {
-		hcl_call_error(c, "missing header line");
+		hcl_call_error(c, "the first line with the names of the columns is missing");
 		return false;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -188,9 +188,9 @@ static struct hcl_value *fn_base64decode(struct hcl_call *c)
 	cleanup_buf struct buf b = BUF_INIT;
 
 	if (!decode64(c->args[0]->s, c->args[0]->n, &b))
-		return hcl_call_error(c, "failed to decode base64 data");
+		return hcl_call_error(c, "the text is not base64");
 	if (b.len && hcl_bad_text(b.data, b.len) < b.len)
-		return hcl_call_error(c, "the result of decoding the provided string is not valid UTF-8");
+		return hcl_call_error(c, "what it stands for is not UTF-8");
 	return text(c, &b);
 }
 
@@ -303,7 +303,7 @@ static struct hcl_value *fn_rsadecrypt(struct hcl_call *c)
 	size_t n = sizeof(plain);
 
 	if (!decode64(c->args[0]->s, c->args[0]->n, &cipher) || !cipher.len)
-		return hcl_call_error(c, "failed to decode input: cipher text must be base64-encoded");
+		return hcl_call_error(c, "the text is not base64");
 	if (!load_crypto(c))
 		return NULL;
 	void *bio = crypto.mem_new(c->args[1]->s, (int)c->args[1]->n);
@@ -318,10 +318,10 @@ static struct hcl_value *fn_rsadecrypt(struct hcl_call *c)
 		crypto.key_free(key);
 	crypto.mem_free(bio);
 	if (!key)
-		return hcl_call_error(c, "failed to parse key: the second argument is a private key in PEM form without a password");
+		return hcl_call_error(c, "the second argument is a private key in PEM form without a password");
 	if (ok && hcl_bad_text((char *)plain, n) < n)
 		return hcl_call_error(c, "the decrypted text is not valid UTF-8");
-	return ok ? hcl_string(c->h, (char *)plain, n) : hcl_call_error(c, "failed to decrypt: the key does not fit the text");
+	return ok ? hcl_string(c->h, (char *)plain, n) : hcl_call_error(c, "the key does not fit the text");
 }
 
 static struct hcl_value *fn_bcrypt(struct hcl_call *c)

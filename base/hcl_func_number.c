@@ -112,7 +112,7 @@ static struct hcl_value *extreme(struct hcl_call *c, int sign)
 	struct hcl_value *best = c->n ? c->args[0] : NULL;
 
 	if (!best)
-		return hcl_call_error(c, "must pass at least one number");
+		return hcl_call_error(c, "at least one number is required");
 	for (uint32_t i = 1; i < c->n; i++)
 		if (hcl_compare(c->args[i], best) * sign > 0)
 			best = c->args[i];
@@ -138,18 +138,18 @@ static struct hcl_value *fn_parseint(struct hcl_call *c)
 	struct hcl_value *v = hcl_int(c->h, 0), *b;
 
 	if (!hcl_number_int(c->args[1], &base) || base < 2 || base > 62)
-		return hcl_call_error(c, "base must be a whole number between 2 and 62 inclusive");
+		return hcl_call_error(c, "the base is a whole number from 2 to 62");
 	b = hcl_int(c->h, base);
 	s += negative || *s == '+';
 	if (!*s)
-		return hcl_call_error(c, "cannot parse \"%s\" as a base %lld integer", c->args[0]->s, (long long)base);
+		return hcl_call_error(c, "\"%s\" is no whole number to base %lld", c->args[0]->s, (long long)base);
 	for (; *s && v; s++) {
 		/* Beyond base 36 capital letters follow the small ones. */
 		const char *at = strchr(digits, base <= 36 ? tolower((unsigned char)*s) : *s);
 		int64_t d = at ? at - digits : base > 36 && *s >= 'A' && *s <= 'Z' ? 36 + *s - 'A' : 99;
 
 		if (d >= base)
-			return hcl_call_error(c, "cannot parse \"%s\" as a base %lld integer", c->args[0]->s, (long long)base);
+			return hcl_call_error(c, "\"%s\" is no whole number to base %lld", c->args[0]->s, (long long)base);
 		v = hcl_arith(c->h, '*', v, b);
 		v = v ? hcl_arith(c->h, '+', v, hcl_int(c->h, d)) : NULL;
 	}

@@ -272,7 +272,7 @@ static struct hcl_value *fn_join(struct hcl_call *c)
 			struct hcl_value *v = c->args[i]->items[k];
 
 			if (v->kind == HCL_NULL)
-				return hcl_call_error(c, "element %u of list %u is null; cannot concatenate null values", k, i);
+				return hcl_call_error(c, "element %u of list %u is null", k, i);
 			if (!first)
 				buf_put(&out, c->args[0]->s, c->args[0]->n);
 			buf_put(&out, v->s, v->n);

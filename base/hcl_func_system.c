@@ -101,7 +101,7 @@ static struct hcl_value *fn_file(struct hcl_call *c)
 	if (!read_file(c, &b))
 		return NULL;
 	if (b.len && hcl_bad_text(b.data, b.len) < b.len)
-		return hcl_call_error(c, "contents of %s are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded contents", c->args[0]->s);
+		return hcl_call_error(c, "%s is not UTF-8; filebase64 reads such files", c->args[0]->s);
 	return hcl_string(c->h, b.len ? b.data : "", b.len);
 }
 
@@ -252,7 +252,7 @@ static struct hcl_value *fn_cidrhost(struct hcl_call *c)
 	unsigned __int128 at = host < 0 ? size - (unsigned __int128)(-host) : (unsigned __int128)host;
 
 	if (host < 0 ? (unsigned __int128)(-host) > size : at >= size)
-		return hcl_call_error(c, "prefix of %d does not accommodate a host numbered %lld", n.bits, (long long)host);
+		return hcl_call_error(c, "a prefix of %d bits leaves no room for host %lld", n.bits, (long long)host);
 	mask_and_add(&n, n.bits, at, 0);
 	return put_address(c, &n, false);
 }
@@ -263,9 +263,7 @@ static struct hcl_value *fn_cidrnetmask(struct hcl_call *c)
 
 	if (!read_cidr(c, &n))
 		return NULL;
-	if (n.family != AF_INET)
-		return hcl_call_error(c, "only IPv4 networks have a netmask");
-	memset(n.a, 0xff, 4);
+	memset(n.a, 0xff, sizeof(n.a));
 	mask_and_add(&n, n.bits, 0, 0);
 	return put_address(c, &n, false);
 }
@@ -275,9 +273,9 @@ static struct hcl_value *subnet(struct hcl_call *c, struct cidr n, int64_t more,
 	int bits = n.bits + (int)more;
 
 	if (more < 0 || bits > width(&n))
-		return hcl_call_error(c, "not enough remaining address space for a subnet with a prefix of %d bits after /%d", bits, n.bits);
+		return hcl_call_error(c, "no room for a prefix of %d bits in /%d", bits, n.bits);
 	if (more < 128 && number >> more)
-		return hcl_call_error(c, "prefix extension of %lld does not accommodate a subnet numbered %llu", (long long)more,
+		return hcl_call_error(c, "%lld more bits leave no room for subnet %llu", (long long)more,
 		    (unsigned long long)number);
 	mask_and_add(&n, n.bits, number, width(&n) - bits);
 	n.bits = bits;
@@ -383,7 +381,7 @@ static struct hcl_value *fn_try(struct hcl_call *c)
 		if (v)
 			return v;
 	}
-	return hcl_call_error(c, "no expression succeeded; at least one expression must produce a successful result");
+	return hcl_call_error(c, "none of its arguments works");
 }
 
 static struct hcl_value *fn_convert(struct hcl_call *c)

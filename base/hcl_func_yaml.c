@@ -278,7 +278,7 @@ static struct hcl_value *fn_yamldecode(struct hcl_call *c)
 		if (yaml_document_get_root_node(&doc))
 			v = read_node(c, &doc, 1, 0);
 		else
-			hcl_call_error(c, "expecting value but found end of stream");
+			hcl_call_error(c, "there is nothing in the text");
 		yaml_document_delete(&doc);
 		if (v && yaml_parser_load(&parser, &doc)) {
 			if (yaml_document_get_root_node(&doc))

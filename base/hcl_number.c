@@ -157,6 +157,10 @@ static char *shortest(mpfr_srcptr m, mpfr_exp_t *exponent)
 	mpfr_t half, low, high;
 	size_t n = 0;
 
+	if (mpfr_zero_p(m)) {
+		*exponent = 1;
+		return mpfr_get_str(NULL, &ignored, 10, 1, m, MPFR_RNDN);
+	}
 	mpfr_inits2(precision + 2, half, low, high, (mpfr_ptr)NULL);
 	mpfr_set_ui_2exp(half, 1, mpfr_get_exp(m) - precision - 1, MPFR_RNDN);
 	(mpfr_signbit(m) ? mpfr_add : mpfr_sub)(low, m, half, MPFR_RNDN);
@@ -225,10 +229,9 @@ const char *hcl_number_format(struct hcl *h, const struct hcl_value *v, char ver
 
 	if (precision < 0) {
 		made = shortest(m, &exponent);
-		exponent = mpfr_zero_p(m) ? 1 : exponent;
 		text = (verb | 32) == 'e' || ((verb | 32) == 'g' && (exponent < -3 || exponent > 6))
 			   ? scientific(h, made, exponent, verb < 'a')
-			   : mpfr_zero_p(m) ? "0" : plain(h, made, exponent);
+			   : plain(h, made, exponent);
 	} else {
 		how[sizeof(how) - 2] = verb;
 		if (mpfr_asprintf(&made, how, precision, MPFR_RNDN, m) < 0)

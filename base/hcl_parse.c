@@ -176,8 +176,8 @@ static bool end_of_item(struct parser *p, bool one_line)
 	if (p->at >= p->len || p->src[p->at] == '\n' || (one_line && p->src[p->at] == '}'))
 		return true;
 	parse_fail(p, here(p), one_line ? "Invalid single-argument block definition" : "Missing newline after argument",
-	    one_line ? "A single-line block definition must end with a closing brace immediately after its single argument definition."
-	             : "An argument definition must end with a newline.");
+	    one_line ? "a block on one line holds one argument and ends with } on that line; more need lines of their own"
+	             : "the line must end after the value");
 	return false;
 }
 
@@ -216,7 +216,7 @@ static void parse_attr(struct parser *p, struct hcl_body *body, struct map *seen
 	a->name_range = (struct hcl_range){from, from + (uint32_t)strlen(name)};
 	skip_blanks(p);
 	if (p->at >= p->len || p->src[p->at] == '\n') {
-		parse_fail(p, here(p), "Invalid expression", "Expected the start of an expression, but found an invalid expression token.");
+		parse_fail(p, here(p), "Invalid expression", "expected a value: a number, text in quotes, true, false, null, a list, an object, a name or a call");
 		return;
 	}
 	a->expr = parse_expr(p);
@@ -226,7 +226,7 @@ static void parse_attr(struct parser *p, struct hcl_body *body, struct map *seen
 
 	if (earlier) {
 		hcl_error(p->h, a->name_range, "Attribute redefined",
-		    "The argument \"%s\" was already set at line %u. Each argument may be set only once.", name, line_of(p, earlier->name_range.from));
+		    "\"%s\" is set on line %u already", name, line_of(p, earlier->name_range.from));
 		return;
 	}
 	map_set(seen, name, a);
@@ -248,7 +248,7 @@ static void parse_block(struct parser *p, struct hcl_body *body, const char *typ
 			if (!e)
 				return;
 			if (e->kind != HCL_EXPR_VALUE) {
-				parse_fail(p, e->range, "Invalid string literal", "Template sequences are not allowed in this string. To include a literal \"$\", double it (as \"$$\") to escape it.");
+				parse_fail(p, e->range, "Invalid string literal", "no ${ } here: this text is fixed; $${ stands for the characters themselves");
 				return;
 			}
 			label = e->value->s;
@@ -262,7 +262,7 @@ static void parse_block(struct parser *p, struct hcl_body *body, const char *typ
 	b->type_range = (struct hcl_range){from, p->at};
 	if (!eat(p, "{")) {
 		parse_fail(p, here(p), "Invalid block definition",
-		    "A block definition must have block content delimited by \"{\" and \"}\", starting on the same line as the block header.");
+		    "expected { on the line of the block's type and labels");
 		return;
 	}
 	if (!deeper(p))
@@ -273,7 +273,7 @@ static void parse_block(struct parser *p, struct hcl_body *body, const char *typ
 		return;
 	skip_blanks(p);
 	if (p->at < p->len && p->src[p->at] != '\n' && p->src[p->at] != '}') {
-		parse_fail(p, here(p), "Missing newline after block definition", "A block definition must end with a newline.");
+		parse_fail(p, here(p), "Missing newline after block definition", "the line must end after the closing brace");
 		return;
 	}
 	add_item(p->h, (void ***)&body->blocks, &body->n_blocks, b);
@@ -288,7 +288,7 @@ static void parse_item(struct parser *p, struct hcl_body *body, struct map *seen
 	if (!name) {
 		parse_fail(p, here(p), p->src[p->at] == '"' ? "Invalid argument name" : "Argument or block definition required",
 		    p->src[p->at] == '"' ? "Argument names must not be quoted, and a block begins with its type."
-					 : "An argument or block definition is required here.");
+					 : "expected an argument, as name = value, or a block, as type { ... }");
 		return;
 	}
 	if (peek(p, "=") && !peek(p, "==")) {
@@ -298,7 +298,7 @@ static void parse_item(struct parser *p, struct hcl_body *body, struct map *seen
 		parse_block(p, body, name, from);
 	} else {
 		parse_fail(p, (struct hcl_range){from, from + (uint32_t)strlen(name)}, "Argument or block definition required",
-		    "An argument or block definition is required here. To set an argument, use the equals sign \"=\" to introduce the argument value.");
+		    "expected an argument, as name = value, or a block, as type { ... }");
 	}
 }
 
@@ -318,7 +318,7 @@ static struct hcl_body *parse_body(struct parser *p, bool top)
 			break;
 		if (p->at >= p->len)
 			parse_fail(p, (struct hcl_range){opened - 1, opened}, "Unclosed configuration block",
-			    "There is no closing brace for this block before the end of the file. This may be caused by incorrect brace nesting elsewhere in this file.");
+			    "this block is open at the end of the file: a } is missing, perhaps further up");
 		else
 			parse_item(p, body, &seen, one_line);
 	}
@@ -339,7 +339,7 @@ static bool source_ok(struct hcl *h, struct hcl_file *f)
 
 	if (bad < f->len) {
 		if (f->src[bad])
-			hcl_error(h, (struct hcl_range){bad, bad + 1}, "Invalid character encoding", "All input files must be UTF-8 encoded. Ensure that UTF-8 encoding is selected in your editor.");
+			hcl_error(h, (struct hcl_range){bad, bad + 1}, "Invalid character encoding", "the file is not UTF-8 here: save it in that encoding");
 		else
 			hcl_error(h, (struct hcl_range){bad, bad + 1}, "Invalid character", "the file holds a NUL byte: it is not text");
 		return false;
@@ -371,7 +371,7 @@ struct hcl_expr *hcl_parse_expr(struct hcl *h, struct hcl_file *file)
 	if (e) {
 		skip_lines(&p);
 		if (p.at < p.len)
-			e = parse_fail(&p, here(&p), "Extra characters after expression", "An expression was successfully parsed, but extra characters were found after it.");
+			e = parse_fail(&p, here(&p), "Extra characters after expression", "the expression ends before this");
 	}
 	return e;
 }

@@ -76,11 +76,17 @@ static void trim_right(struct pieces *l)
 		b->data[b->len] = 0;
 }
 
-static void end_text(struct pieces *l, struct piece *piece, uint32_t to)
+/* Takes the text. Of none there is no piece: a marker at the start of a line trims the line before. */
+static void add_text(struct pieces *l, struct buf *text, struct hcl_range at)
 {
-	piece->range.to = to;
+	if (!text->len)
+		return;
+	struct piece *piece = add_piece(l, PIECE_TEXT, at.from);
+
+	piece->text = *text;
+	piece->range.to = at.to;
 	if (l->trim_next)
-		buf_drop_front(&piece->text, leading_space(piece->text.data ? piece->text.data : "", piece->text.len));
+		buf_drop_front(&piece->text, leading_space(piece->text.data, piece->text.len));
 	l->trim_next = false;
 }
 
@@ -164,14 +170,15 @@ static bool parse_marker(struct parser *p, struct pieces *l)
 		l->trim_next = true;
 	if (ok && !(p->at < p->len && p->src[p->at] == '}') && !peek(p, "}")) {
 		parse_fail(p, here(p), interp ? "Extra characters after interpolation expression" : "Extra characters in template directive",
-		    "Expected a closing brace to end the template sequence.");
+		    "expected } here");
 		ok = false;
 	}
 	if (ok)
 		p->at++;
 	p->newlines = newlines;
 	p->depth--;
-	l->v[l->n ? l->n - 1 : 0].range.to = p->at;
+	if (ok)
+		l->v[l->n - 1].range.to = p->at;
 	return ok;
 }
 
@@ -261,7 +268,7 @@ static bool read_quoted(struct parser *p, struct pieces *l, uint32_t from)
 
 			if (c == '\n' || c == '\r') {
 				parse_fail(p, (struct hcl_range){from, p->at}, "Invalid multi-line string",
-				    "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \\n escape to represent a newline character or use the \"heredoc\" multi-line template syntax.");
+				    "text in quotes ends on its line: write \\n for a line break, or <<EOF for text of several lines");
 			} else if (c == '\\') {
 				p->at++;
 				parse_escape(p, &text);
@@ -276,15 +283,12 @@ static bool read_quoted(struct parser *p, struct pieces *l, uint32_t from)
 				return false;
 			}
 		}
-		struct piece *piece = add_piece(l, PIECE_TEXT, start);
-
-		piece->text = text;
-		end_text(l, piece, p->at);
+		add_text(l, &text, (struct hcl_range){start, p->at});
 		if (marker && !parse_marker(p, l))
 			return false;
 	}
 	if (p->at >= p->len) {
-		parse_fail(p, (struct hcl_range){from, from + 1}, "Unterminated template string", "No closing marker was found for the string.");
+		parse_fail(p, (struct hcl_range){from, from + 1}, "Unterminated template string", "the text has no closing quote");
 		return false;
 	}
 	p->at++;
@@ -483,7 +487,7 @@ static bool read_heredoc(struct parser *p, struct pieces *l, const char *marker,
 	for (;;) {
 		if (p->at >= p->len) {
 			parse_fail(p, (struct hcl_range){from, from + 2}, "Unterminated template string",
-			    "No closing marker was found for the string: the heredoc ends with a line that holds its marker alone.");
+			    "the heredoc has no end: a line that holds its marker alone");
 			return false;
 		}
 		if (line_start && is_end_marker(p, p->at, marker))
@@ -504,12 +508,9 @@ static bool read_heredoc(struct parser *p, struct pieces *l, const char *marker,
 			p->at++;
 			line_start = c == '\n';
 		}
-		if (!flush)
+		if (!flush && text.len)
 			merge_lines(l);
-		struct piece *piece = add_piece(l, PIECE_TEXT, start);
-
-		piece->text = text;
-		end_text(l, piece, p->at);
+		add_text(l, &text, (struct hcl_range){start, p->at});
 		if (l->n > MAX_PIECES)
 			parse_fail(p, (struct hcl_range){from, from + 2}, "Template too long", "a template may have about a million lines and markers");
 		if (p->failed || (marked && !parse_marker(p, l)))

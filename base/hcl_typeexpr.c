@@ -1,7 +1,7 @@
 /* Type constraints as they are written: string, list(number), object({ name = string }), tuple([string, bool]). */
 #include "base/hcl.h"
 
-static const char expected[] = "Expected string, number, bool, any, list(), set(), map(), object({}) or tuple([]).";
+static const char expected[] = "expected string, number, bool, any, list(), set(), map(), object({}) or tuple([])";
 
 static const struct hcl_type *bad(struct hcl *h, struct hcl_range at, const char *what)
 {
@@ -26,7 +26,7 @@ static const struct hcl_type *named(struct hcl *h, const char *name, struct hcl_
 	for (size_t i = 0; i < ARRAY_LEN(old); i++)
 		if (str_eq(old[i].name, name))
 			return hcl_type_of_elements(h, old[i].kind, &hcl_any);
-	hcl_error(h, at, "Invalid type specification", "The keyword \"%s\" is not a valid type. %s", name, expected);
+	hcl_error(h, at, "Invalid type specification", "there is no type \"%s\": %s", name, expected);
 	return NULL;
 }
 
@@ -49,7 +49,7 @@ static int by_name(const void *a, const void *b)
 static const struct hcl_type *object_type(struct hcl *h, const struct hcl_expr *attrs)
 {
 	if (attrs->kind != HCL_EXPR_OBJECT)
-		return bad(h, attrs->range, "Object type constructor requires one argument whose value is an object of types.");
+		return bad(h, attrs->range, "expected object({ name = type, ... })");
 	uint32_t n = attrs->n / 2;
 	struct member *m = arena_alloc(h->arena, (n + 1) * sizeof(*m));
 	struct hcl_type *t = arena_alloc(h->arena, sizeof(*t));
@@ -75,7 +75,7 @@ static const struct hcl_type *object_type(struct hcl *h, const struct hcl_expr *
 	t->optional = optional;
 	for (uint32_t i = 0; i < n; i++) {
 		if (t->n && str_eq(names[t->n - 1], m[i].name))
-			return bad(h, attrs->range, "Object constructor map keys must be unique.");
+			return bad(h, attrs->range, "each member is named once");
 		names[t->n] = m[i].name;
 		optional[t->n] = m[i].optional;
 		t->types[t->n++] = m[i].type;
@@ -86,7 +86,7 @@ static const struct hcl_type *object_type(struct hcl *h, const struct hcl_expr *
 static const struct hcl_type *tuple_type(struct hcl *h, const struct hcl_expr *list)
 {
 	if (list->kind != HCL_EXPR_LIST)
-		return bad(h, list->range, "Tuple type constructor requires one argument: a list of types.");
+		return bad(h, list->range, "expected tuple([type, ...])");
 	struct hcl_type *t = arena_alloc(h->arena, sizeof(*t));
 
 	t->kind = HCL_TUPLE;
@@ -113,8 +113,8 @@ const struct hcl_type *hcl_type_parse(struct hcl *h, const struct hcl_expr *e)
 	if (!t)
 		return NULL;
 	if (e->n != 1 || (!object && !tuple && !t->elem)) {
-		hcl_error(h, e->range, "Invalid type specification", "The %s type %s.", e->name,
-		    object || tuple || t->elem ? "constructor requires one argument: the type of its elements" : "takes no arguments");
+		hcl_error(h, e->range, "Invalid type specification", "the type %s %s", e->name,
+		    object || tuple || t->elem ? "has one argument, the type of its elements" : "has no arguments");
 		return NULL;
 	}
 	if (object)

@@ -54,7 +54,7 @@ static bool read_dynamic(struct decoder *d, const struct hcl_block *b, struct dy
 	if (!iterator)
 		return true;
 	if (iterator->expr->kind != HCL_EXPR_NAME || iterator->expr->n) {
-		hcl_error(d->h, iterator->expr->range, "Invalid dynamic iterator name", "Dynamic iterator must be a single variable name.");
+		hcl_error(d->h, iterator->expr->range, "Invalid dynamic iterator name", "iterator is a lone name");
 		return false;
 	}
 	out->iterator = iterator->expr->name;
@@ -81,7 +81,7 @@ static void expand(struct decoder *d, const struct type *t, void *obj, const str
 
 	if (in && in->kind < HCL_LIST)
 		hcl_error(d->h, dyn.each->range, "Invalid dynamic for_each value",
-		    "Cannot use a %s value in for_each. An iterable collection is required.", hcl_kind_name(in));
+		    "for_each goes over a list, set, map or object, and this is a %s", hcl_kind_name(in));
 	if (!in || in->kind < HCL_LIST)
 		return;
 	for (uint32_t i = 0; i < in->n && !hcl_over_budget(d->h, block->type_range); i++) {

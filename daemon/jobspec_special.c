@@ -62,7 +62,7 @@ static void decode_group_scaling(struct decoder *d, void *obj, const struct expa
 	if (!str_eq(p->type, "horizontal"))
 		hcl_error(d->h, b->range, "Invalid group scaling type", "task group scaling policy had invalid type: \"%s\"; the type of a group's is \"horizontal\"", p->type);
 	if (!MODEL_HAS(scaling_policy, p, max))
-		hcl_error(d->h, b->range, "Missing required argument", "The argument \"max\" is required, but no definition was found.");
+		hcl_error(d->h, b->range, "Missing required argument", "a scaling block of a group needs max");
 	MODEL_SET(task_group, g, scaling, p);
 }
 

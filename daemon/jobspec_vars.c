@@ -216,7 +216,7 @@ static void read_variable(struct vars *v, const struct hcl_block *b)
 	if (!value)
 		return;
 	if (var->type && !(value = hcl_as(v->h, var->type, value, &why)))
-		hcl_error(v->h, initial->expr->range, "Invalid default value for variable", "This default value is not compatible with the variable's type constraint: %s.", why);
+		hcl_error(v->h, initial->expr->range, "Invalid default value for variable", "the default does not fit the variable's type: %s", why);
 	if (!var->type)
 		var->type = hcl_type_of(v->h, value);
 	var->value = value;
@@ -437,7 +437,7 @@ static void check_rule(struct vars *v, struct variable *var, const struct rule *
 	if (!result)
 		return;
 	if (!b || b->kind != HCL_BOOL) {
-		hcl_error(v->h, c->condition->range, "Invalid variable validation result", "Validation condition expression must return either true or false; this is %s.", hcl_kind_name(result));
+		hcl_error(v->h, c->condition->range, "Invalid variable validation result", "a condition is true or false, and this is %s", hcl_kind_name(result));
 		return;
 	}
 	if (b->b)
