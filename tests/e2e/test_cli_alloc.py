@@ -340,7 +340,7 @@ def test_a_file_of_any_size_is_printed_whole(cluster):
     a = cluster.one()
     a.register(shell_job("big", 'head -c 70000000 /dev/zero >"$NOMAD_TASK_DIR/big"'))
     alloc = a.wait_status("big", "complete")[0]["ID"]
-    r = subprocess.run("%s alloc fs %s main/local/big | wc -c" % (DROVER, alloc), shell=True, capture_output=True, text=True,
+    r = subprocess.run("'%s' alloc fs %s main/local/big | wc -c" % (DROVER, alloc), shell=True, capture_output=True, text=True,
                        timeout=60, env=dict(a.env, DROVER_ADDR=a.url))
     check(r.stdout.strip() == "70000000", r.stdout + r.stderr)
 
