@@ -286,7 +286,7 @@ void servers_explain(const struct servers *s, const struct sources *from, struct
 		buf_puts(out, ")");
 		return;
 	}
-	buf_printf(out, "%s of %u known server%s answers", s->n == 1 ? "not one" : "none", s->n, s->n == 1 ? "" : "s");
+	buf_printf(out, "none of %u known server%s answers", s->n, s->n == 1 ? "" : "s");
 	for (uint32_t i = 0; i < s->n && i < EXPLAINED; i++)
 		buf_printf(out, "%s%s: %s", i ? "; " : ": ", s->list[i].address,
 		    s->list[i].error ? s->list[i].error : "not asked yet");
