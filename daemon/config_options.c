@@ -33,7 +33,7 @@ const struct option config_options[] = {
     O("server", "heartbeat_grace", OPT_DUR, server.heartbeat_grace, .unset = "10s", .min = 0, .max = 86400, .help = "time beyond the TTL before a silent node is down"),
     O("server", "min_heartbeat_ttl", OPT_DUR, server.min_heartbeat_ttl, .unset = "10s", .min = 0.1, .max = 86400, .help = "shortest TTL between heartbeats"),
     O("server", "failover_heartbeat_ttl", OPT_DUR, server.failover_heartbeat_ttl, .unset = "5m", .min = 0.1, .max = 86400, .help = "TTL after a start of the server, before a node's first heartbeat"),
-    O("server", "max_heartbeats_per_second", OPT_DBL, server.max_heartbeats_per_second, .unset = "50", .min = 0.01, .max = 1000000, .help = "TTLs are lengthened to stay below this rate"),
+    O("server", "max_heartbeats_per_second", OPT_DBL, server.max_heartbeats_per_second, .unset = "50", .min = 0.01, .max = 1000000, .help = "TTLs are lengthened so that nodes by TTL stay below this rate; a client beats three times within a TTL"),
     O("server", "node_gc_threshold", OPT_DUR, server.node_gc_threshold, .unset = "24h", .max = 3e8, .help = "a node that is down this long is forgotten"),
     O("server", "job_gc_interval", OPT_DUR, server.job_gc_interval, .unset = "5m", .min = 1, .max = 3e8, .help = "time between two collections"),
     O("server", "job_gc_threshold", OPT_DUR, server.job_gc_threshold, .unset = "4h", .max = 3e8, .help = "a dead job is forgotten after this time"),

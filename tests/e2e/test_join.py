@@ -222,6 +222,49 @@ def test_work_follows_to_another_server_when_one_hangs(cluster):
         hung.process.send_signal(signal.SIGCONT)
 
 
+def test_consul_tells_of_a_server_that_hangs_long_before_a_long_ttl_does(cluster):
+    cluster.server_options = 'min_heartbeat_ttl = "2m"'
+    c = cluster.consul()
+    agents = [cluster.agent("s%d" % i, client=False, journal="consul", config=c.agents[0].block()).start(wait=False)
+              for i in range(2)]
+    one = client(cluster, "c", c.agents[0].block()).start(wait=False)
+    v = joined(one, *(a.address for a in agents))
+    eventually("both are known", lambda: len(view(one)["Servers"]) == 2)
+    hung = [a for a in agents if a.address == v["Server"]][0]
+    hung.process.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    try:
+        joined(one, *(a.address for a in agents if a is not hung))
+    finally:
+        hung.process.send_signal(signal.SIGCONT)
+    print("       left after %.2f s, with a TTL of %.0f s" % (time.monotonic() - started, v["HeartbeatTTL"] / 1e9))
+
+
+def test_a_leader_that_hangs_behind_another_server_costs_no_heartbeat(cluster):
+    _, agents = servers(cluster, n=3)
+    boss = leader(agents)
+    others = [a for a in agents if a is not boss]
+    one = client(cluster, "c", servers=[others[0].address]).start(wait=False)
+    v = joined(one, *(a.address for a in agents))
+    if v["Server"] == boss.address:
+        one.cli("node", "config", "-update-servers", others[0].address)
+        joined(one, others[0].address)
+    boss.process.send_signal(signal.SIGSTOP)
+    stopped = time.time()
+    try:
+        eventually("the client beats again", lambda: view(one)["LastHeartbeat"] > (stopped + 1) * 1e9)
+        gap = time.time() - v["LastHeartbeat"] / 1e9
+        print("       %.2f s without a heartbeat, with a TTL of %.1f s" % (gap, v["HeartbeatTTL"] / 1e9))
+        new = leader(others)
+        check(new.put("/v1/jobs", {"Job": shell_job("quick", "true")}).status == 200, "not registered")
+        started = time.monotonic()
+        new.wait_status("quick", "complete", count=1)
+        print("       %.2f s from registering a job to its end" % (time.monotonic() - started))
+        check([n["Status"] for n in new.get("/v1/nodes").json()] == ["ready"], "the node")
+    finally:
+        boss.process.send_signal(signal.SIGCONT)
+
+
 def leader_is_gone(agents):
     return all(a.get("/v1/internal/server").json()["State"] != "leading" for a in agents)
 
