@@ -16,6 +16,7 @@
 #define TTL_DEFAULT  (10 * SECOND)
 #define SECOND_ASKED (250 * MILLI) /* the least time before a second server is asked as well */
 #define ATTEMPT_MAX  (10 * SECOND)
+#define PATIENCE     (1 * SECOND) /* for the sources to answer for the first time */
 
 enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_WORK, CALL_UPDATE };
 
@@ -52,6 +53,7 @@ struct link_http {
 	struct fetch_tls tls;
 	struct call *calls;
 	int64_t ttl;
+	int64_t patient_until; /* monotonic: so long calls wait for a first server to become known */
 	char id[64], secret[64]; /* of the node, known from its registration on */
 };
 
@@ -181,9 +183,12 @@ static void ask_next(struct call *c, bool first)
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct call *c = arg;
+	int64_t patience = c->link->patient_until - clock_monotonic();
 
 	ask_next(c, !c->attempts);
-	if (!c->attempts)
+	if (!c->attempts && !servers_count(c->link->servers) && patience > 0)
+		set_timer(c->timer, patience);
+	else if (!c->attempts)
 		fail(c);
 	else if (asks_several(c))
 		set_timer(c->timer, MAX(c->link->ttl / 8, SECOND_ASKED));
@@ -412,7 +417,12 @@ static void on_sources(void *arg)
 {
 	struct link_http *h = arg;
 
-	if (servers_take(h->servers, h->sources, clock_monotonic()) && h->link.on_change)
+	if (!servers_take(h->servers, h->sources, clock_monotonic()))
+		return;
+	for (struct call *c = h->calls; c; c = c->next)
+		if (!c->attempts)
+			set_timer(c->timer, 0);
+	if (h->link.on_change)
 		h->link.on_change(h->link.arg);
 }
 
@@ -458,6 +468,7 @@ int link_http_new(struct fetcher *f, const struct link_http_config *config, stru
 	h->fetcher = f;
 	h->tls = config->tls;
 	h->ttl = TTL_DEFAULT;
+	h->patient_until = clock_monotonic() + PATIENCE;
 	h->servers = servers_new(config->seed);
 	rc = sources_new(fetcher_base(f), &config->sources, on_sources, h, &h->sources, e);
 	if (rc < 0) {

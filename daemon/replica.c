@@ -10,6 +10,7 @@
 #include "discovery/leader_session.h"
 
 #define CLAIM_AGAIN (200 * MILLI)
+#define PATIENCE    (1 * SECOND) /* before it is logged what is waited for */
 
 const char *const replica_state_names[REPLICA_STATES] = {"reading", "following", "claiming", "leading", "leaving", "halted"};
 
@@ -44,7 +45,8 @@ struct replica {
 	struct arena *lock_arena;
 	bool may_stand, lost;        /* lost: the owner was told, and has yet to rejoin */
 	char *waits, *trouble, *session_trouble;
-	char *said; /* of waits, what was logged last */
+	char *said;          /* of waits, what was logged last */
+	int64_t waits_since; /* monotonic; 0 = it may stand */
 };
 
 /* ---- what is known ---- */
@@ -183,11 +185,17 @@ static void on_claimed(void *arg, const struct err *e)
 	set_again(r, CLAIM_AGAIN);
 }
 
-/* There is no log, and it may not be begun. */
+/* There is no log, and it may not be begun. A moment of that belongs to every start. */
 static void say_waits(struct replica *r)
 {
+	int64_t waited = clock_monotonic() - r->waits_since;
+
 	if (!r->waits || str_eq(r->waits, r->said))
 		return;
+	if (waited < PATIENCE) {
+		set_again(r, PATIENCE - waited);
+		return;
+	}
 	log_info("server", "%s", r->waits);
 	set_text(&r->said, r->waits);
 }
@@ -223,6 +231,10 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 
 void replica_stand(struct replica *r, bool may, const char *why)
 {
+	if (may)
+		r->waits_since = 0;
+	else if (!r->waits_since)
+		r->waits_since = clock_monotonic();
 	r->may_stand = may;
 	set_text(&r->waits, may ? NULL : why);
 	set_again(r, 0);

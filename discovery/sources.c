@@ -462,7 +462,7 @@ static int add_consul(struct sources *s, struct err *e)
 		return err_wrap(e, "consul { dns }");
 	s->watch = consul_watch(c->consul, &(struct consul_watch_config){
 	                                       .op = &consul_health_service,
-	                                       .args = {.name = c->service},
+	                                       .args = {.name = c->service, .stale = true}, /* also while Consul has no leader */
 	                                       .report = on_instances,
 	                                       .arg = http,
 	                                   });
