@@ -3,12 +3,13 @@ go away or are replaced."""
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 
 import consul as real
-from harness import Failed, check, eventually, shell_job
+from harness import Failed, check, eventually, process_alive, shell_job
 from test_replicas import leader, servers
 
 NOWHERE = "127.0.0.1:9"  # nobody listens there
@@ -391,6 +392,25 @@ def test_servers_that_consul_has_forgotten_are_there_again(cluster):
     for a in agents:
         eventually("both are members", lambda: len(a.get("/v1/agent/members").json()["Members"]) == 2)
     leader(agents)
+
+
+def test_agents_find_each_other_again_when_consul_has_lost_everything(cluster):
+    c, agents = servers(cluster, n=2)
+    one = client(cluster, "c", c.agents[0].block()).start(wait=False)
+    joined(one, *(a.address for a in agents))
+    boss = leader(agents)
+    check(boss.put("/v1/jobs", {"Job": shell_job("long", "echo $$ >local/pid; exec sleep 1000", kind="service")}).status == 200, "")
+    boss.wait_status("long", "running", count=1)
+    pid = boss.pid_file("long")
+    c.agents[0].kill()
+    shutil.rmtree(os.path.join(c.agents[0].dir, "data"))
+    c.agents[0].start()
+    real.wait_for("Consul has a leader", c.leader)
+    eventually("all are registered", lambda: [len(c.agents[0].health(name, passing="1")) for name in ("drover", "drover-client")]
+               == [2, 1], 90)
+    for a in agents:
+        eventually("both are members", lambda: len(a.get("/v1/agent/members").json()["Members"]) == 2)
+    check(process_alive(pid), "the task was stopped")
 
 
 def test_joining_has_nothing_to_do_with_consul(cluster):
