@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <sys/stat.h>
 
+#include "agent/user.h"
 #include "base/file.h"
 
 bool alloc_dir_name_ok(const char *name)
@@ -37,15 +37,35 @@ void alloc_paths_free(struct alloc_paths *p)
 	}
 }
 
+/* The process' umask, asked for without changing it: other threads may be making files. */
+static mode_t umask_now(void)
+{
+	static const char key[] = "\nUmask:";
+	static mode_t mask = 07777;
+	struct buf text cleanup_buf = BUF_INIT;
+
+	if (mask == 07777) {
+		const char *p = file_read("/proc/self/status", 65536, &text, NULL) == 0 ? strstr(text.data, key) : NULL;
+
+		mask = p ? (mode_t)strtoul(p + strlen(key), NULL, 8) : 0777; /* unknown: every mode is set by hand */
+	}
+	return mask;
+}
+
 /* mkdir with the mode as given, whatever the umask; an existing folder is fine, anything else in its place is not. */
-static int make(const char *path, unsigned mode, uid_t uid, gid_t gid, struct err *e)
+static int make(const char *path, unsigned mode, struct err *e)
 {
 	struct stat st;
 
 	if (mkdir(path, mode) == 0) {
-		if (chmod(path, mode) == 0 && (uid == (uid_t)-1 || chown(path, uid, gid) == 0))
+		if (!(mode & umask_now()))
 			return 0;
-		return err_set(e, -errno, "cannot set mode and owner of %s: %s", path, strerror(errno));
+		/* By its descriptor: a task may put a link in its place meanwhile. */
+		cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && fchmod(fd, mode) == 0)
+			return 0;
+		return err_set(e, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
 	}
 	if (errno != EEXIST)
 		return err_set(e, -errno, "cannot make the folder %s: %s", path, strerror(errno));
@@ -65,7 +85,7 @@ int alloc_dir_make_shared(const char *alloc_dir, const char *alloc_id, struct er
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		cleanup_free char *path = xasprintf("%s/%s%s", alloc_dir, alloc_id, dirs[i].name);
-		int r = make(path, dirs[i].mode, (uid_t)-1, (gid_t)-1, e);
+		int r = make(path, dirs[i].mode, e);
 
 		if (r)
 			return r;
@@ -73,42 +93,29 @@ int alloc_dir_make_shared(const char *alloc_dir, const char *alloc_id, struct er
 	return 0;
 }
 
-static int find_user(const char *user, uid_t *uid, gid_t *gid, struct err *e)
-{
-	*uid = (uid_t)-1;
-	*gid = (gid_t)-1;
-	if (str_empty(user))
-		return 0;
-	errno = 0;
-	const struct passwd *pw = getpwnam(user);
-
-	if (!pw)
-		return err_set(e, -ENOENT, "user \"%s\" does not exist on this machine", user);
-	if (geteuid() == 0) {
-		*uid = pw->pw_uid;
-		*gid = pw->pw_gid;
-	} else if (pw->pw_uid != geteuid()) {
-		return err_set(e, -EPERM, "user = \"%s\": the agent does not run as root, so tasks run as its own user", user);
-	}
-	return 0;
-}
-
+/* The task's folder goes to its user last: until then nobody else can put a link where we change an owner, and a folder
+ * that has its owner is known to be finished. */
 int alloc_dir_make_task(const struct alloc_paths *p, const char *user, struct err *e)
 {
-	uid_t uid;
-	gid_t gid;
-	int r = find_user(user, &uid, &gid, e);
-
-	if (r)
-		return r;
+	bool give = !str_empty(user) && geteuid() == 0;
 	cleanup_free char *tmp = xasprintf("%s/tmp", p->task);
 	const struct {
 		const char *path;
 		unsigned mode;
 	} dirs[] = { { p->task, 0755 }, { p->local, 0755 }, { p->secrets, 0700 }, { tmp, 0777 } };
+	struct user u = { 0 };
+	struct stat st;
+	int r = str_empty(user) ? 0 : user_find(user, &u, e);
 
+	if (r)
+		return r;
+	if (give && lstat(p->task, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == u.uid)
+		give = false;
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-		if ((r = make(dirs[i].path, dirs[i].mode, uid, gid, e)))
+		if ((r = make(dirs[i].path, dirs[i].mode, e)))
 			return r;
+	for (size_t i = ARRAY_LEN(dirs); give && i-- > 0;)
+		if (lchown(dirs[i].path, u.uid, u.gid) < 0)
+			return err_set(e, -errno, "cannot give %s to user \"%s\": %s", dirs[i].path, user, strerror(errno));
 	return 0;
 }

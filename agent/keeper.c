@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -78,7 +78,7 @@ static struct process process_at(const struct record *r, size_t at, const char *
 	struct process x = {0};
 	int pid;
 
-	if (p && sscanf(p, "%d %llu", &pid, &x.start) == 2 && pid > 1)
+	if (p && sscanf(p, "%d %llu", &pid, &x.start) >= 1 && pid > 1)
 		x.pid = pid;
 	return x;
 }
@@ -292,15 +292,14 @@ static bool take_lines(struct keeper *k)
 	return true;
 }
 
-/* What the record says of the end. */
+/* What the record says of the end, when the keeper said nothing to us. */
 static void read_end(struct keeper *k, struct record *r)
 {
 	const char *error;
 
 	if (read_record(k->path, r) < 0)
 		*r = (struct record){0};
-	if (!k->has_exit)
-		k->has_exit = parse_exit(line_at(r, KEEPER_AT_EXIT, "exit"), &k->exit);
+	k->has_exit = parse_exit(line_at(r, KEEPER_AT_EXIT, "exit"), &k->exit);
 	error = line_at(r, KEEPER_AT_ERROR, "error");
 	if (error)
 		take_error(k, error);
@@ -308,14 +307,15 @@ static void read_end(struct keeper *k, struct record *r)
 
 static void finish(struct keeper *k)
 {
-	struct record r;
+	struct record r = {0};
 
 	if (k->on_end)
 		event_del(k->on_end);
 	if (k->child)
 		waitpid(k->pid, NULL, 0); /* its descriptors are closed, so it is all but gone */
 	k->child = false;
-	read_end(k, &r);
+	if (!k->has_exit && !k->error)
+		read_end(k, &r);
 	struct keeper_exit x = k->has_exit ? k->exit : (struct keeper_exit){.at = clock_now(), .code = -1, .lost = true};
 
 	if (!k->has_exit && k->error) {
@@ -443,32 +443,39 @@ static int spec_file(const struct keeper_spec *spec, struct err *e)
 	return high < 0 ? err_set(e, -errno, "out of file descriptors: %s", strerror(errno)) : high;
 }
 
-/* word: its argument; fds[i] becomes descriptor i of the new process, /dev/null where it is negative. */
-static int spawn(const char *word, const int *fds, int n, pid_t *pid)
+/* vfork by hand instead of posix_spawn(), which resets each signal by a system call of its own: all signals stay
+ * blocked from here into the keeper, which resets what is ignored for its task. word: its argument; fds[i] becomes
+ * descriptor i, /dev/null where it is negative. 0, or a negative errno. */
+static int __attribute__((noinline)) spawn(const char *word, const int *fds, int n, pid_t *pid)
 {
-	char *argv[] = {(char *)"drover-keeper", (char *)word, NULL}, *env[] = {NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
+	char *const argv[] = {(char *)"drover-keeper", (char *)word, NULL}, *const no_env[] = {NULL};
+	const char *path = keeper_path();
+	volatile int error = 0;
+	sigset_t all, old;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	sigemptyset(&none);
+	if (null < 0)
+		return -errno;
 	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	for (int i = 0; i < n; i++) {
-		if (fds[i] < 0)
-			posix_spawn_file_actions_addopen(&files, i, "/dev/null", O_RDWR, 0);
-		else
-			posix_spawn_file_actions_adddup2(&files, fds[i], i);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	*pid = vfork();
+	if (*pid == 0) {
+		setsid();
+		for (int fd = 0; fd < n; fd++)
+			if (dup2(fds[fd] < 0 ? null : fds[fd], fd) < 0)
+				error = errno;
+		if (!error)
+			execve(path, argv, no_env);
+		error = error ? error : errno;
+		_exit(127);
 	}
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-	int r = posix_spawn(pid, keeper_path(), &files, &attr, argv, env);
+	int failed = *pid < 0 ? errno : error;
 
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return r;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close(null);
+	if (failed && *pid > 0)
+		waitpid(*pid, NULL, 0);
+	return -failed;
 }
 
 int keeper_start(struct event_base *base, const char *record, uint64_t start, const struct keeper_spec *spec,
@@ -494,7 +501,7 @@ int keeper_start(struct event_base *base, const char *record, uint64_t start, co
 		return err_set(e, -errno, "out of file descriptors: %s", strerror(errno));
 	r = spawn(record, (const int[]){-1, -1, -1, spec_fd, write_end, record_fd}, 6, &pid);
 	if (r)
-		return err_set(e, -r, "cannot start %s: %s", keeper_path(), strerror(r));
+		return err_set(e, r, "cannot start %s: %s", keeper_path(), strerror(-r));
 	struct keeper *k = keeper_new(base, record, fn, arg);
 
 	k->pid = pid;
@@ -519,7 +526,7 @@ int keeper_run(const struct keeper_spec *spec, int output, int *pid, struct err 
 		return err_set(e, -errno, "out of file descriptors: %s", strerror(errno));
 	int r = spawn("-run", (const int[]){-1, high, high, spec_fd}, 4, pid);
 
-	return r ? err_set(e, -r, "cannot start %s: %s", keeper_path(), strerror(r)) : 0;
+	return r ? err_set(e, r, "cannot start %s: %s", keeper_path(), strerror(-r)) : 0;
 }
 
 int keeper_adopt(struct event_base *base, const char *record, uint64_t *start, keeper_fn *fn, void *arg,

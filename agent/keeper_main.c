@@ -48,7 +48,7 @@ struct spec {
 static struct spec spec;
 static bool holds = true; /* a task, as opposed to `-run` */
 static long oom_before; /* kills in the task's cgroup, which may be an older run's */
-static volatile unsigned long long last_start; /* of whoever wrote itself into the record last */
+static volatile unsigned long long task_start; /* in clock ticks since boot */
 
 #ifdef KEEPER_SANITIZED
 /* Of the build with sanitizers: stderr is /dev/null and the environment is empty, so reports go to a file. */
@@ -105,7 +105,7 @@ static unsigned long long start_time(void)
 {
 	char text[1024];
 	unsigned long long start = 0;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return 0;
@@ -122,12 +122,11 @@ static unsigned long long start_time(void)
 	return start;
 }
 
-static bool record_self(off_t place, const char *kind)
+static bool record_self(off_t place, const char *kind, unsigned long long start)
 {
 	char text[KEEPER_LINE];
 
-	last_start = start_time();
-	snprintf(text, sizeof(text), "%s %d %llu", kind, (int)getpid(), last_start);
+	snprintf(text, sizeof(text), start ? "%s %d %llu" : "%s %d", kind, (int)getpid(), start);
 	return put_record(place, text);
 }
 
@@ -224,7 +223,7 @@ struct child_error {
 
 static bool put_file(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
 	int error = errno;
 
@@ -264,9 +263,22 @@ static bool enter_cgroups(void)
 	return true;
 }
 
-/* Limits, user, working folder; and the end of whoever started it is its own. */
+/* None ignored, none blocked. Not by signal(): libc keeps some of them to itself. */
+static void reset_signals(void)
+{
+	static const unsigned long as_default[8]; /* the kernel's struct sigaction */
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++)
+		syscall(SYS_rt_sigaction, i, as_default, NULL, 8);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Signals, limits, user, working folder; and the end of whoever started it is its own. */
 static bool take_on_context(void)
 {
+	reset_signals();
 	set_limits();
 	if (spec.uid != KEEPER_UNCHANGED &&
 	    (syscall(SYS_setgroups, spec.n_groups, spec.groups) < 0 || syscall(SYS_setgid, (gid_t)spec.gid) < 0 ||
@@ -290,7 +302,8 @@ static void become_task(void)
 	if (!enter_cgroups())
 		return;
 	/* Written before the program runs: there is no moment at which it runs and nobody could find it. */
-	if (!record_self(KEEPER_AT_TASK, "task")) {
+	task_start = start_time();
+	if (!record_self(KEEPER_AT_TASK, "task", task_start)) {
 		child_error = (struct child_error){"cannot write the record", NULL, errno};
 		return;
 	}
@@ -308,11 +321,7 @@ static void become_task(void)
 
 static void __attribute__((noinline, noreturn)) run_child(void)
 {
-	sigset_t none;
-
 	child_ran = true;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	become_task();
 	_exit(127);
 }
@@ -325,7 +334,11 @@ static long __attribute__((noinline)) vfork_into(int cgroup)
 		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 	} args = {.flags = 0x200000000 | 0x4000 | 0x100 /* CLONE_INTO_CGROUP, VFORK, VM */, .exit_signal = SIGCHLD,
 	    .cgroup = (uint64_t)cgroup};
-#if defined(__x86_64__)
+#if defined(KEEPER_SANITIZED)
+	long r = -ENOSYS; /* a child on the parent's stack is only understood of vfork() */
+
+	(void)args;
+#elif defined(__x86_64__)
 	long r;
 
 	__asm__ volatile("syscall" : "=a"(r) : "a"(435L), "D"(&args), "S"(sizeof(args)) : "rcx", "r11", "memory");
@@ -348,7 +361,7 @@ static long __attribute__((noinline)) vfork_into(int cgroup)
 /* 0 when the child has to enter by itself. */
 static pid_t spawn_in_cgroup(void)
 {
-	int fd = open(spec.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, spec.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		fail("cannot enter the cgroup", spec.cgroup, errno);
@@ -394,11 +407,6 @@ static pid_t spawn_task(void)
 
 static pid_t start_task(void)
 {
-	static const unsigned long as_default[8]; /* the kernel's struct sigaction */
-
-	/* What the task inherits; ours are set afterwards. Not by signal(): libc keeps some of them to itself. */
-	for (int i = 1; i < NSIG; i++)
-		syscall(SYS_rt_sigaction, i, as_default, NULL, 8);
 	pid_t pid = spawn_task();
 
 	if (child_error.error) {
@@ -412,21 +420,25 @@ static pid_t start_task(void)
 
 /* ---- the end ---- */
 
-/* SIGKILL to all that a cgroup.procs lists; whether there was anything. */
+/* SIGKILL to the first some hundred that a cgroup.procs lists; whether there was anything. */
 static bool kill_listed(const char *procs)
 {
-	bool any = false;
-	char text[32];
-	FILE *f = fopen(procs, "re");
+	char text[4096];
+	int fd = openat(AT_FDCWD, procs, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	while (f && fgets(text, sizeof(text), f)) {
-		any = true;
-		if (atoi(text) > 1)
-			kill(atoi(text), SIGKILL);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	for (char *p = text, *rest; *p; p = *rest ? rest + 1 : rest) {
+		long pid = strtol(p, &rest, 10);
+
+		if (rest == p)
+			break;
+		if (pid > 1 && *rest) /* the last one may be cut off */
+			kill((pid_t)pid, SIGKILL);
 	}
-	if (f)
-		fclose(f);
-	return any;
+	return n > 0;
 }
 
 /* SIGKILL to what is left in the task's groups; whether there was anything. */
@@ -536,17 +548,17 @@ static void keep(pid_t task, int signals)
 	for (;;) {
 		struct signalfd_siginfo info;
 		siginfo_t child = {0};
-		int n = output_fds(fds + 1);
 
+		output_fds(fds + 1);
 		while (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid) {
 			if (child.si_pid == task)
 				finish(task);
 			waitpid(child.si_pid, NULL, 0); /* an orphan */
 			child.si_pid = 0;
 		}
-		if (poll(fds, 1 + (nfds_t)n, sleep) < 0)
+		if (poll(fds, 1 + OUTPUT_FDS, sleep) < 0)
 			continue;
-		sleep = output_wake(fds + 1, n);
+		sleep = output_wake(fds + 1);
 		while (fds[0].revents && read(signals, &info, sizeof(info)) > 0)
 			;
 	}
@@ -577,12 +589,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "drover-keeper is started by drover and holds one task; there is nothing to run by hand\n");
 		return 2;
 	}
+	/* A keeper ends when its task does and for no other reason that can be ignored. */
+	sigfillset(&mask);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	for (int fd = KEEPER_FD_EVENTS; fd <= KEEPER_FD_RECORD; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	syscall(SYS_close_range, KEEPER_FD_RECORD + 1u, ~0u, 0u);
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!record_self(KEEPER_AT_KEEPER, "keeper"))
+	if (!record_self(KEEPER_AT_KEEPER, "keeper", 0))
 		fail("cannot write the record", NULL, errno);
 	read_spec();
 	oom_before = oom_kills();
@@ -592,21 +607,17 @@ int main(int argc, char **argv)
 		fail(problem, spec.output.folder, errno);
 	pid_t task = start_task();
 
-	/* A keeper ends when its task does and for no other reason that can be ignored. */
-	sigfillset(&mask);
-	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	int signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 
-	if (signals < 0 || !output_start()) {
+	if (signals < 0) {
 		kill(task, SIGKILL);
 		fail("cannot set up the keeper", NULL, errno);
 	}
 	char text[64];
 
-	/* The vforked child shares our memory: what it noted last is its own. */
-	snprintf(text, sizeof(text), "S %d %llu\n", (int)task, last_start);
+	snprintf(text, sizeof(text), "S %d %llu\n", (int)task, task_start); /* noted by the child, which shared our memory */
 	tell(text);
 	keep(task, signals);
 }

@@ -26,22 +26,27 @@ enum {
 };
 
 struct output { /* stdout or stderr */
-	int pipe, file; /* -1 = at its end; file: -1 = cannot be opened */
+	int pipe, file; /* file: -1 = cannot be opened */
 	const char *name;
-	uint64_t index, size; /* of the file that is written now */
+	uint64_t index, size;  /* of the file that is written now */
+	uint64_t oldest;       /* number of the oldest file when the task started */
+	bool found;            /* there were files then */
 	_Atomic uint64_t dropped; /* bytes lost since the last marker */
 	_Atomic int error;        /* why; 0 = the disk did not keep up */
 	bool busy;
-	bool ended; /* as the other thread sees it */
+	bool ended; /* as the main thread sees it */
 };
 
 static struct output_config config;
 static struct output outputs[2];
-static int folder = -1, null_fd = -1, timer = -1, end_fd = -1, inner[2];
+static DIR *folder; /* of the log files; NULL when logs are disabled */
+static int null_fd = -1, timer = -1, end_fd = -1, inner[2];
 static _Atomic bool armed, writing; /* the timer runs; the thread is inside a write */
 static _Atomic uint64_t progress;   /* counts finished writes */
-static uint64_t seen;               /* progress when the timer rang last */
-static bool stuck;                  /* as the other thread sees it */
+/* Of the main thread. */
+static enum { NOT_YET, RUNS, CANNOT } thread;
+static uint64_t seen; /* progress when the timer rang last */
+static bool stuck;    /* the thread is in the same write since then */
 
 /* ---- files ---- */
 
@@ -56,8 +61,14 @@ static int create_log(const struct output *o)
 	char name[300];
 
 	file_name(o, o->index, name, sizeof(name));
-	unlinkat(folder, name, 0);
-	return openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	for (int tries = 0; tries < 3; tries++) {
+		int fd = openat(dirfd(folder), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+		unlinkat(dirfd(folder), name, 0);
+	}
+	return -1;
 }
 
 /* The newest file, when it is one that we wrote: no link, no pipe, nobody else's. */
@@ -67,7 +78,7 @@ static int continue_log(struct output *o)
 	struct stat st;
 
 	file_name(o, o->index, name, sizeof(name));
-	int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dirfd(folder), name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		return -1;
@@ -81,33 +92,32 @@ static int continue_log(struct output *o)
 	return fd;
 }
 
-/* Calls fn for the number of each file of this output. */
-static void each_log(struct output *o, void (*fn)(struct output *o, uint64_t n))
+/* Calls fn for each file of an output. */
+static void each_log(void (*fn)(struct output *o, uint64_t n))
 {
-	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	size_t len = strlen(o->name);
+	rewinddir(folder);
+	for (struct dirent *e; (e = readdir(folder));) {
+		for (int i = 0; i < 2; i++) {
+			size_t len = strlen(outputs[i].name);
+			char *rest;
 
-	for (struct dirent *e; d && (e = readdir(d));) {
-		char *rest;
+			if (strncmp(e->d_name, outputs[i].name, len) || e->d_name[len] != '.')
+				continue;
+			unsigned long long n = strtoull(e->d_name + len + 1, &rest, 10);
 
-		if (strncmp(e->d_name, o->name, len) || e->d_name[len] != '.')
-			continue;
-		unsigned long long n = strtoull(e->d_name + len + 1, &rest, 10);
-
-		if (rest != e->d_name + len + 1 && !*rest && n < INDEX_MAX)
-			fn(o, n);
+			if (rest != e->d_name + len + 1 && !*rest && n < INDEX_MAX)
+				fn(&outputs[i], n);
+		}
 	}
-	if (d)
-		closedir(d);
-	else if (copy >= 0)
-		close(copy);
 }
 
-static void take_newest(struct output *o, uint64_t n)
+static void note_log(struct output *o, uint64_t n)
 {
+	if (!o->found || n < o->oldest)
+		o->oldest = n;
 	if (n > o->index)
 		o->index = n;
+	o->found = true;
 }
 
 static void remove_old(struct output *o, uint64_t n)
@@ -117,25 +127,29 @@ static void remove_old(struct output *o, uint64_t n)
 	if (n + config.max_files > o->index)
 		return;
 	file_name(o, n, name, sizeof(name));
-	unlinkat(folder, name, 0);
+	unlinkat(dirfd(folder), name, 0);
 }
 
-/* A restarted task goes on in its newest file. */
-static void open_log(struct output *o)
+/* A restarted task goes on in its newest files. */
+static void open_logs(void)
 {
-	each_log(o, take_newest);
-	o->file = continue_log(o);
-	if (o->file < 0) {
-		char name[300];
+	bool old = false;
 
-		file_name(o, o->index, name, sizeof(name));
-		if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			o->index++;
-		o->file = create_log(o);
+	each_log(note_log);
+	for (int i = 0; i < 2; i++) {
+		struct output *o = &outputs[i];
+
+		o->file = o->found ? continue_log(o) : -1;
+		if (o->file < 0) {
+			o->index += o->found;
+			o->file = create_log(o);
+		}
+		if (o->file < 0)
+			o->error = errno;
+		old |= o->found && o->oldest + config.max_files <= o->index;
 	}
-	if (o->file < 0)
-		o->error = errno;
-	each_log(o, remove_old);
+	if (old)
+		each_log(remove_old);
 }
 
 static void rotate(struct output *o)
@@ -310,21 +324,35 @@ static void *mover(void *unused)
 	return unused;
 }
 
-/* ---- the other thread ---- */
+/* ---- the main thread ---- */
 
-int output_fds(struct pollfd fds[OUTPUT_FDS])
+static void start_thread(void)
 {
-	fds[0] = (struct pollfd){timer, POLLIN, 0};
-	for (int i = 0; i < 2 && stuck; i++)
-		fds[1 + i] = (struct pollfd){outputs[i].ended ? -1 : outputs[i].pipe, POLLIN, 0};
-	return stuck ? 3 : 1;
+	pthread_t id;
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	thread = pthread_create(&id, &attr, mover, NULL) == 0 ? RUNS : CANNOT;
 }
 
-int output_wake(const struct pollfd *fds, int n)
+/* The pipes are looked at before the thread does, while it is stuck, and when there can be none. */
+void output_fds(struct pollfd fds[OUTPUT_FDS])
+{
+	fds[0] = (struct pollfd){timer, POLLIN, 0};
+	for (int i = 0; i < 2; i++) {
+		bool look = !outputs[i].ended && (thread != RUNS || stuck);
+
+		fds[1 + i] = (struct pollfd){look ? outputs[i].pipe : -1, POLLIN, 0};
+	}
+}
+
+static void look_at_timer(const struct pollfd *ring)
 {
 	uint64_t rings;
 
-	if (fds[0].revents && read(timer, &rings, sizeof(rings)) > 0) {
+	if (ring->revents && read(timer, &rings, sizeof(rings)) > 0) {
 		armed = false;
 		stuck = writing && progress == seen;
 		seen = progress;
@@ -333,10 +361,47 @@ int output_wake(const struct pollfd *fds, int n)
 	}
 	if (stuck && progress != seen)
 		stuck = false;
-	for (int i = 1; i < n && stuck; i++)
-		if (fds[i].revents && drop(&outputs[i - 1], outputs[i - 1].pipe, PIPE_BUSY) == 0)
-			outputs[i - 1].ended = true;
+}
+
+int output_wake(const struct pollfd fds[OUTPUT_FDS])
+{
+	look_at_timer(&fds[0]);
+	for (int i = 0; i < 2; i++) {
+		struct output *o = &outputs[i];
+		short what = fds[1 + i].revents;
+
+		if (what & POLLIN && thread == NOT_YET)
+			start_thread();
+		if (what & POLLIN && thread == CANNOT)
+			move(o);
+		else if (what & POLLIN && stuck)
+			drop(o, o->pipe, PIPE_BUSY);
+		else if (what && !(what & POLLIN))
+			o->ended = true;
+	}
 	return stuck ? LOOK_MS : -1;
+}
+
+void output_drain(int ms)
+{
+	struct pollfd fds[OUTPUT_FDS], end = {end_fd, POLLIN, 0};
+	struct timespec now, until;
+
+	output_fds(fds);
+	if (thread != RUNS && poll(fds + 1, 2, 0) > 0) {
+		output_wake(fds);
+		while (thread == CANNOT && (move(&outputs[0]) > 0 || move(&outputs[1]) > 0))
+			;
+	}
+	if (thread != RUNS)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	do {
+		if (poll(&end, 1, ms) > 0)
+			return;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < until.tv_sec);
 }
 
 /* ---- life ---- */
@@ -344,15 +409,11 @@ int output_wake(const struct pollfd *fds, int n)
 const char *output_open(const struct output_config *c, int task_ends[2])
 {
 	config = *c;
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	null_fd = openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
 	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	end_fd = eventfd(0, EFD_CLOEXEC);
 	if (null_fd < 0 || timer < 0 || end_fd < 0 || pipe2(inner, O_CLOEXEC) < 0)
 		return "cannot set up the output";
-	if (!c->disabled)
-		folder = open(c->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (!c->disabled && folder < 0)
-		return "cannot open the folder of the logs";
 	for (int i = 0; i < 2; i++) {
 		int ends[2];
 
@@ -363,33 +424,14 @@ const char *output_open(const struct output_config *c, int task_ends[2])
 		task_ends[i] = ends[1];
 		outputs[i].name = c->name[i];
 		outputs[i].file = null_fd;
-		if (!c->disabled)
-			open_log(&outputs[i]);
 	}
+	if (c->disabled)
+		return NULL;
+	int fd = openat(AT_FDCWD, c->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	folder = fd < 0 ? NULL : fdopendir(fd);
+	if (!folder)
+		return "cannot open the folder of the logs";
+	open_logs();
 	return NULL;
-}
-
-bool output_start(void)
-{
-	pthread_t thread;
-	pthread_attr_t attr;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	return pthread_create(&thread, &attr, mover, NULL) == 0;
-}
-
-void output_drain(int ms)
-{
-	struct pollfd end = {end_fd, POLLIN, 0};
-	struct timespec now, until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	do {
-		if (poll(&end, 1, ms) > 0)
-			return;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec < until.tv_sec);
 }

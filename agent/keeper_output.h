@@ -20,15 +20,14 @@ struct output_config {
 
 /* Opens the folder and makes the pipes; task_ends are for the task, close-on-exec. NULL, or what could not be done. */
 const char *output_open(const struct output_config *c, int task_ends[2]);
-bool output_start(void); /* starts the thread; after the task was started */
 
-/* For the other thread's poll: output_fds() fills in up to OUTPUT_FDS entries, output_wake() acts on what they say and
- * returns how long poll may sleep, in ms (-1: for ever). */
+/* For the keeper's poll: output_fds() fills in OUTPUT_FDS entries, output_wake() acts on what they say and returns how
+ * long poll may sleep, in ms (-1: for ever). The thread starts with the first output. */
 enum { OUTPUT_FDS = 3 };
-int output_fds(struct pollfd fds[OUTPUT_FDS]);
-int output_wake(const struct pollfd *fds, int n);
+void output_fds(struct pollfd fds[OUTPUT_FDS]);
+int output_wake(const struct pollfd fds[OUTPUT_FDS]);
 
-/* Waits for the output to end, at most ms. */
+/* The task has ended: waits for what it wrote, at most ms (whole seconds). */
 void output_drain(int ms);
 
 #endif

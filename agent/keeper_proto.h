@@ -14,11 +14,11 @@
  * The record is a file of KEEPER_RECORD bytes of text in lines of a fixed width, padded with blanks, so that what is
  * written late overwrites bytes that the file has already: a disk that is full by then cannot lose an exit status.
  *   at KEEPER_AT_HEAD    "drover-run 2 <number of the start> <boot id>"   by the agent
- *   at KEEPER_AT_KEEPER  "keeper <pid> <start time>"
+ *   at KEEPER_AT_KEEPER  "keeper <pid>"
  *   at KEEPER_AT_TASK    "task <pid> <start time>"                        before the program runs
  *   at KEEPER_AT_EXIT    "exit <code> <signal> <oom 0/1> <wall time ns>"
  *   at KEEPER_AT_ERROR   "error <errno> <sentence>"                       it could not be started
- * Start times are in clock ticks since boot (proc(5), field 22): with the pid they name a process for good.
+ * A start time is in clock ticks since boot (proc(5), field 22): with the pid it names a process for good.
  *
  * Spec, integers little-endian: u32 KEEPER_MAGIC, then the fields in this order. str = u32 length + bytes + NUL (the
  * NUL is not counted); list = u32 count + that many str; int = u64.

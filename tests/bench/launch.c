@@ -3,7 +3,7 @@
  * on disk, and output through the keeper into rotated files; each beside its floor in the same run. The servers are
  * played in this process, so that nothing but the client is measured. Prints a row for each figure.
  *
- *   bench-launch [launches|logs]
+ *   bench-launch [launches [N]|logs]
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,12 +20,12 @@
 #include "base/uuid.h"
 #include "tests/lib/play.h"
 
-#define LAUNCHES  2000
 #define ROUNDS    3
 #define LOG_BYTES (2LL << 30)
 #define LINE_BYTES (400LL << 20)
 
 static char task_path[4200];
+static int launch_count = 2000;
 
 static void row(const char *figure, const char *value, const char *conditions)
 {
@@ -175,11 +175,11 @@ static void launches(void)
 
 		for (int round = 0; round < ROUNDS; round++) {
 			struct counter c;
-			double rate = launch_rate(kinds[i].command, LAUNCHES, &c);
+			double rate = launch_rate(kinds[i].command, launch_count, &c);
 
 			memcpy(left[n_left++], c.play.dir, sizeof(c.play.dir));
-			one = MAX(one, spawn_rate(kinds[i].command, LAUNCHES, 1));
-			two = MAX(two, spawn_rate(kinds[i].command, LAUNCHES, 4));
+			one = MAX(one, spawn_rate(kinds[i].command, launch_count, 1));
+			two = MAX(two, spawn_rate(kinds[i].command, launch_count, 4));
 			if (rate > client) {
 				client = rate;
 				best = c;
@@ -192,7 +192,7 @@ static void launches(void)
 		cleanup_free char *value = xasprintf("%.0f /s", client);
 		cleanup_free char *text = xasprintf(
 		    "%d one after the other, state on disk, best of %d; cpu of each: client %.0f us, keeper and task %.0f us; aim %d/s",
-		    LAUNCHES, ROUNDS, (double)best.cpu_client / 1000, (double)best.cpu_children / 1000, kinds[i].aim);
+		    launch_count, ROUNDS, (double)best.cpu_client / 1000, (double)best.cpu_children / 1000, kinds[i].aim);
 
 		row(floor_name, floor_value, floor_text);
 		row(name, value, text);
@@ -299,6 +299,8 @@ int main(int argc, char **argv)
 	log_set_level(LOG_WARN);
 	play_find_keeper();
 	find_task();
+	if (argc > 2)
+		launch_count = atoi(argv[2]);
 	if (argc < 2 || str_eq(argv[1], "launches"))
 		launches();
 	if (argc < 2 || str_eq(argv[1], "logs"))

@@ -21,7 +21,7 @@ import consul
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.environ.get("O") or os.path.join(ROOT, "build", "release")
 DROVER = os.path.join(OUT, "drover")
-KEEPER = os.path.join(OUT, "drover-keeper")
+KEEPER = os.environ.get("DROVER_KEEPER") or os.path.join(OUT, "drover-keeper")
 DEADLINE = 30.0  # seconds; a generous bound for slow machines, never a measure
 
 
@@ -190,7 +190,7 @@ class Agent:
         return self.get("/v1/client/fs/logs/%s?task=%s&type=%s&plain=true" % (alloc_id, task, kind)).text
 
     def run_records(self):
-        """The records of keepers (agent/keeper_proto.h): [{"path": ..., "keeper": (pid, start), "task": (pid, start)}]."""
+        """The records of keepers (agent/keeper_proto.h): [{"path": ..., "keeper": pid, "task": (pid, start)}]."""
         records = []
         for folder, _, files in os.walk(os.path.join(self.data, "client")):
             for name in files:
@@ -201,8 +201,13 @@ class Agent:
                         lines = [line.split() for line in f.read().splitlines()]
                 except OSError:
                     continue
-                found = {w[0]: (int(w[1]), int(w[2])) for w in lines if len(w) >= 3 and w[0] in ("keeper", "task")}
-                records.append(dict(found, path=os.path.join(folder, name)))
+                record = {"path": os.path.join(folder, name)}
+                for words in lines:
+                    if words[:1] == ["keeper"]:
+                        record["keeper"] = int(words[1])
+                    elif words[:1] == ["task"]:
+                        record["task"] = (int(words[1]), int(words[2]))
+                records.append(record)
         return records
 
     def pid_file(self, job, name="pid"):
@@ -229,6 +234,14 @@ def start_time(pid):
             return int(f.read().rsplit(")", 1)[1].split()[19])
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def is_keeper(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read().startswith(b"drover-keeper\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def process_alive(pid):
@@ -277,7 +290,8 @@ class Cluster:
         """Ends the keepers and tasks that these agents left: found by the pids in their records."""
         for a in self.agents:
             for record in a.run_records():
-                for kind in ("task", "keeper"):
-                    pid, start = record.get(kind, (0, 0))
-                    if pid and start_time(pid) == start:
-                        os.kill(pid, signal.SIGKILL)
+                pid, start = record.get("task", (0, 0))
+                if pid and start_time(pid) == start:
+                    os.kill(pid, signal.SIGKILL)
+                if is_keeper(record.get("keeper", 0)):
+                    os.kill(record["keeper"], signal.SIGKILL)

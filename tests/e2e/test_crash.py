@@ -190,7 +190,7 @@ def test_a_killed_keeper_is_noticed_and_the_task_does_not_run_twice(cluster):
                          RestartPolicy={"Attempts": 3, "Interval": 600 * 10**9, "Delay": 10**8, "Mode": "fail"}))
     a.wait_status("k", "running")
     pid = int(eventually("the pid is known", lambda: a.pid_file("k")))
-    os.kill(a.run_records()[0]["keeper"][0], signal.SIGKILL)
+    os.kill(a.run_records()[0]["keeper"], signal.SIGKILL)
     eventually("the old task is ended", lambda: not process_alive(pid))
     eventually("a new one runs", lambda: int(a.pid_file("k")) != pid and process_alive(a.pid_file("k")))
 

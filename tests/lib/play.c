@@ -135,7 +135,7 @@ void play_open(struct play *p)
 	*p = (struct play){ .base = event_base_new(), .arena = arena_new() };
 	p->link.ops = &link_ops;
 	p->work.index = 1;
-	snprintf(p->dir, sizeof(p->dir), "/tmp/drover-play-XXXXXX");
+	snprintf(p->dir, sizeof(p->dir), "%.40s/drover-play-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(p->dir) || chmod(p->dir, 0755) < 0)
 		die("cannot make %s", p->dir);
 	p->config = (struct client_config){
