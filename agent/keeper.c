@@ -402,7 +402,7 @@ static struct keeper *keeper_new(struct event_base *base, const char *path, keep
 /* ---- starting ---- */
 
 /* Beside the executable, as the build leaves it, or where `make install` puts it; DROVER_KEEPER overrules. */
-static const char *keeper_path(void)
+static const char *__attribute__((noinline)) keeper_path(void)
 {
 	static char path[4096];
 	static const char *const places[] = {"drover-keeper", "../libexec/drover/drover-keeper"};
