@@ -397,9 +397,20 @@ static const struct status *overall(const struct alloc_run *a)
 	return &statuses[running || (between && !waiting) ? 1 : 0];
 }
 
-void alloc_run_describe(const struct alloc_run *a, struct arena *arena, struct alloc_update *out)
+bool alloc_run_has_news(const struct alloc_run *a)
 {
 	const struct status *s = overall(a);
+
+	/* That it is pending is what the servers think of it anyway. */
+	return a->health != a->told_health || (a->told ? a->told != s->status : s != &statuses[0]);
+}
+
+void alloc_run_describe(struct alloc_run *a, struct arena *arena, struct alloc_update *out)
+{
+	const struct status *s = overall(a);
+
+	a->told = s->status;
+	a->told_health = a->health;
 
 	MODEL_SET(alloc_update, out, id, a->id);
 	MODEL_SET(alloc_update, out, client_status, s->status);

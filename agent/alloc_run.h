@@ -57,6 +57,8 @@ struct alloc_run {
 	int64_t health_deadline;
 	struct event *stop_timer, *health_timer;
 	int64_t ended_at;   /* Unix ns; 0 while a task lives */
+	const char *told; /* status and health that were described last; NULL = none */
+	int told_health;
 	/* of the client */
 	bool unsaved;       /* the record on disk is older than this */
 	bool queued;        /* waits to be reported */
@@ -87,7 +89,9 @@ int alloc_run_save(struct alloc_run *a, struct err *e); /* writes the record of 
 bool alloc_run_ended(const struct alloc_run *a);
 bool alloc_run_wants_stop(const struct allocation *model);
 struct task_run *alloc_run_task(const struct alloc_run *a, const char *name);
+/* Whether its status or health is another than the servers were told; events alone are no news. */
+bool alloc_run_has_news(const struct alloc_run *a);
 /* What the servers are told; points into a and the arena. */
-void alloc_run_describe(const struct alloc_run *a, struct arena *arena, struct alloc_update *out);
+void alloc_run_describe(struct alloc_run *a, struct arena *arena, struct alloc_update *out);
 
 #endif

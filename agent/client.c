@@ -58,7 +58,7 @@ static void on_change(void *arg, struct alloc_run *a)
 		a->queued = true;
 	}
 	if (c->pull)
-		pull_push(c->pull);
+		pull_push(c->pull, alloc_run_has_news(a));
 	if (c->flush && !evtimer_pending(c->flush, NULL)) {
 		struct timeval soon = { .tv_usec = SAVE_DELAY / 1000 };
 
@@ -129,6 +129,7 @@ static void on_reported(void *arg, bool accepted)
 {
 	struct client *c = arg;
 	size_t kept = 0;
+	bool more = false, news = false;
 
 	if (!accepted)
 		return;
@@ -138,16 +139,15 @@ static void on_reported(void *arg, bool accepted)
 		if (a->reported > a->acked)
 			a->acked = a->reported;
 		a->queued = a->acked != a->version || a->unsaved;
-		if (a->queued)
-			c->queue[kept++] = a;
+		if (!a->queued)
+			continue;
+		c->queue[kept++] = a;
+		more |= a->acked != a->version;
+		news |= a->acked != a->version && alloc_run_has_news(a);
 	}
 	c->queue_n = kept;
-	for (size_t i = 0; i < kept; i++) {
-		if (c->queue[i]->acked != c->queue[i]->version) {
-			pull_push(c->pull);
-			break;
-		}
-	}
+	if (more)
+		pull_push(c->pull, news);
 }
 
 static void on_registered(void *arg)

@@ -12,6 +12,7 @@
 #define RETRY_MAX        (15 * SECOND)
 #define WAKE_SPREAD      (200 * MILLI)
 #define TTL_DEFAULT      (10 * SECOND)
+#define REPORT_GATHER    (100 * MILLI) /* what is not urgent waits for company */
 #define SPIN_LIMIT       (20 * MILLI)  /* an unchanged answer faster than this is no blocking read */
 #define SPIN_PAUSE       (200 * MILLI)
 
@@ -41,7 +42,9 @@ struct pull {
 	void *arg;
 	struct channel channels[CHANNELS];
 	struct ticket *tickets;
-	bool registered, has_reports;
+	bool registered;
+	bool has_reports, urgent; /* what waits to be reported */
+	bool report_now;          /* a report is scheduled for this turn */
 	uint64_t index, seen; /* next question; highest answer */
 	int64_t ttl, last_heartbeat;
 	int64_t contact; /* monotonic, of the last good answer */
@@ -232,7 +235,7 @@ static void on_reported(void *arg, const struct link_answer *answer)
 	}
 	fine(p, CHANNEL_REPORT);
 	if (p->has_reports)
-		schedule(p, CHANNEL_REPORT, 0);
+		pull_push(p, false);
 }
 
 static void step_report(struct pull *p)
@@ -243,7 +246,7 @@ static void step_report(struct pull *p)
 		return;
 	struct arena *a = arena_new();
 
-	p->has_reports = false;
+	p->report_now = p->has_reports = p->urgent = false;
 	if (!p->ops->collect(p->arg, a, &updates)) {
 		arena_free(a);
 		return;
@@ -254,13 +257,18 @@ static void step_report(struct pull *p)
 	p->link->ops->update(p->link, &updates, on_reported, t);
 }
 
-void pull_push(struct pull *p)
+void pull_push(struct pull *p, bool urgent)
 {
+	struct channel *ch = &p->channels[CHANNEL_REPORT];
+
 	p->has_reports = true;
+	p->urgent |= urgent;
+	if (!p->registered || ch->busy || ch->failures)
+		return;
 	/* Adding a timer again takes it back from the queue of this turn: under a stream of changes it would never fire. */
-	if (p->registered && !p->channels[CHANNEL_REPORT].busy && !p->channels[CHANNEL_REPORT].failures &&
-	    !evtimer_pending(p->channels[CHANNEL_REPORT].timer, NULL))
-		schedule(p, CHANNEL_REPORT, 0);
+	if (!evtimer_pending(ch->timer, NULL) || (p->urgent && !p->report_now))
+		schedule(p, CHANNEL_REPORT, p->urgent ? 0 : REPORT_GATHER);
+	p->report_now |= p->urgent;
 }
 
 /* ---- life ---- */

@@ -26,8 +26,9 @@ struct pull *pull_start(struct event_base *base, struct server_link *link, const
     const struct pull_ops *ops, void *arg);
 /* The caller closes the link before, or without running the loop in between: an answer must not come any more. */
 void pull_stop(struct pull *p);
-/* There is something to report. Cheap; the report leaves in this or the next turn of the loop. */
-void pull_push(struct pull *p);
+/* There is something to report. Cheap; the report leaves in this or the next turn of the loop, or, when it is not urgent,
+ * within 100 ms, together with what comes until then. */
+void pull_push(struct pull *p, bool urgent);
 /* Monotonic: when a server answered last; the start of the conversation when none has. */
 int64_t pull_contact(const struct pull *p);
 void pull_stats(const struct pull *p, struct client_stats *out); /* heartbeat, server, waiting_for */
