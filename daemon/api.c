@@ -1,7 +1,6 @@
 /* api: ids, prefixes, paging and common items of the API handlers. Holds no state. */
 #include "daemon/api.h"
 
-#include "daemon/filter.h"
 
 #include "sched/admit.h"
 #include "sched/uuid_table.h"
@@ -152,6 +151,22 @@ int api_bool(struct call *c, const char *name, bool *out)
 	return -EINVAL;
 }
 
+int api_uint(struct call *c, const char *name, uint64_t unset, uint64_t max, uint64_t *out)
+{
+	const char *s = call_query(c, name);
+	char *end;
+
+	*out = unset;
+	if (str_empty(s))
+		return 0;
+	errno = 0;
+	*out = strtoull(s, &end, 10);
+	if (isdigit((unsigned char)*s) && !*end && !errno && *out <= max)
+		return 0;
+	call_error(c, 400, "%s: expected a whole number of at most %llu, got \"%s\"", name, (unsigned long long)max, s);
+	return -EINVAL;
+}
+
 int api_decode_optional(struct call *c, const struct type *t, void *obj)
 {
 	size_t n;
@@ -185,150 +200,42 @@ void api_limits(const struct call *c, struct admit_limits *out)
 		out->max_count = DEFAULT_MAX_COUNT;
 }
 
-/* ---- paging ---- */
-
-static void page_clear(struct page *p)
-{
-	filter_free(p->filter);
-	free(p->items);
-}
-
-bool page_begin(struct page *p, struct call *c, const struct page_kind *kind, struct watch_key key, uint64_t index)
-{
-	const char *expression = call_query(c, "filter");
-	cleanup_err struct err e = ERR_INIT;
-
-	*p = (struct page){.call = c, .kind = kind};
-	if (!str_empty(expression) && filter_new(expression, kind->type, &p->filter, &e) < 0) {
-		call_error(c, 400, "failed to read filter expression: %s", err_str(&e));
-		return true;
-	}
-	if (!call_block(c, key, index))
-		return false;
-	page_clear(p);
-	return true;
-}
-
-void page_offer(struct page *p, void *item)
-{
-	if (p->n == p->cap) {
-		p->cap = MAX(p->cap * 2, UINT32_C(64));
-		p->items = xrealloc(p->items, p->cap, sizeof(*p->items));
-	}
-	p->items[p->n++] = item;
-}
-
-/* Position of the item that the token names; p->n when it is gone. */
-static uint32_t find_token(const struct page *p, const char *want)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-	uint32_t i;
-
-	if (str_empty(want))
-		return 0;
-	for (i = 0; i < p->n; i++) {
-		buf_clear(&b);
-		p->kind->token(p->items[i], &b);
-		if (str_eq(b.data, want))
-			break;
-	}
-	return i;
-}
-
-static void reverse(struct page *p)
-{
-	for (uint32_t i = 0; i < p->n / 2; i++) {
-		void *item = p->items[i];
-
-		p->items[i] = p->items[p->n - 1 - i];
-		p->items[p->n - 1 - i] = item;
-	}
-}
-
-static bool is_wanted(const struct page *p, const void *item)
-{
-	cleanup_arena struct arena *a = NULL;
-
-	if (!p->filter)
-		return true;
-	a = arena_new();
-	return filter_matches(p->filter, p->kind->view(a, item));
-}
-
-/* Writes items from i on until the page is full; the place of the first one of the next page, p->n at the end. */
-static uint32_t put_items(struct page *p, uint32_t i, unsigned long limit)
-{
-	struct buf *b = call_out(p->call);
-	int indent = call_indent(p->call);
-	unsigned long shown = 0;
-	bool first = true;
-
-	buf_putc(b, '[');
-	for (; i < p->n; i++) {
-		if (!is_wanted(p, p->items[i]))
-			continue;
-		if (limit && shown++ == limit)
-			break;
-		json_put_sep(b, &first, indent, 1);
-		p->kind->put(p->call, b, p->items[i], indent, 1);
-	}
-	json_put_end(b, ']', first, indent, 0);
-	return i;
-}
-
-void page_end(struct page *p)
-{
-	struct call *c = p->call;
-	const char *per_page = call_query(c, "per_page");
-	uint32_t i;
-
-	if (call_query_bool(c, "reverse"))
-		reverse(p);
-	i = find_token(p, call_query(c, "next_token"));
-	if (p->n && i == p->n) {
-		page_clear(p);
-		call_error(c, 400, "next_token names an item that is gone; start again at the first page");
-		return;
-	}
-	i = put_items(p, i, per_page ? strtoul(per_page, NULL, 10) : 0);
-	if (i < p->n) {
-		cleanup_buf struct buf next = BUF_INIT;
-
-		p->kind->token(p->items[i], &next);
-		call_set_header(c, "X-Nomad-NextToken", next.data);
-	}
-	page_clear(p);
-	call_json(c, 200);
-}
-
 /* ---- common items ---- */
 
-static void put_token(struct buf *out, uint64_t index, struct uuid id)
-{
-	char text[UUID_STR];
-
-	buf_printf(out, "%llu.%s", (unsigned long long)index, uuid_format(id, text));
-}
-
-static void alloc_token(const void *alloc, struct buf *out)
+static void alloc_key(const void *alloc, struct page_key *out)
 {
 	const struct alloc *a = alloc;
 
-	put_token(out, a->create_index, a->id);
+	*out = (struct page_key){.index = a->create_index, .id = a->id};
 }
 
-static void eval_token(const void *eval_entry, struct buf *out)
+static const void *find_alloc(const struct state *s, const struct page_key *k)
+{
+	return state_alloc(s, k->id);
+}
+
+static void eval_key(const void *eval_entry, struct page_key *out)
 {
 	const struct eval_entry *e = eval_entry;
 
-	put_token(out, e->create_index, e->id);
+	*out = (struct page_key){.index = e->create_index, .id = e->id};
 }
 
-static void deployment_token(const void *deployment_entry, struct buf *out)
+static const void *find_eval(const struct state *s, const struct page_key *k)
+{
+	return state_eval(s, k->id);
+}
+
+static void deployment_key(const void *deployment_entry, struct page_key *out)
 {
 	const struct deployment_entry *d = deployment_entry;
 
-	put_token(out, d->create_index, d->id);
+	*out = (struct page_key){.index = d->create_index, .id = d->id};
+}
+
+static const void *find_deployment(const struct state *s, const struct page_key *k)
+{
+	return state_deployment(s, k->id);
 }
 
 /* Copies a field of the same name and kind, its bit included. */
@@ -458,10 +365,11 @@ void api_put_deployment(struct call *c, struct buf *b, const void *deployment_en
 	codec_to_json(b, &type_deployment, view_deployment(a, deployment_entry), CODEC_API, indent, depth);
 }
 
-const struct page_kind page_allocs = {put_alloc_stub, alloc_token, &type_allocation, view_alloc};
-const struct page_kind page_whole_allocs = {put_alloc, alloc_token, &type_allocation, view_alloc};
-const struct page_kind page_evals = {api_put_eval, eval_token, &type_eval, view_eval};
-const struct page_kind page_deployments = {api_put_deployment, deployment_token, &type_deployment, view_deployment};
+const struct page_kind page_allocs = {put_alloc_stub, alloc_key, find_alloc, &type_allocation, view_alloc};
+const struct page_kind page_whole_allocs = {put_alloc, alloc_key, find_alloc, &type_allocation, view_alloc};
+const struct page_kind page_evals = {api_put_eval, eval_key, find_eval, &type_eval, view_eval};
+const struct page_kind page_deployments = {api_put_deployment, deployment_key, find_deployment, &type_deployment,
+    view_deployment};
 
 static int newest_first(const void *a, const void *b)
 {

@@ -1,7 +1,6 @@
 /*
  * api: what the handlers of daemon/api_*.c share: ids and prefixes with their error texts, lists with paging, answers by
- * table. Handlers read the state in the turn that serves the request; answers are streamed into the call's buffer, an
- * item at a time, whatever the length of a list.
+ * table. Handlers read the state in the turn that serves the request.
  */
 #ifndef DAEMON_API_H
 #define DAEMON_API_H
@@ -24,6 +23,8 @@ void api_answer_index(struct call *c, uint64_t index);
 int api_id(struct call *c, const char *param, const char *what, struct uuid *out);
 /* A boolean query parameter, read strictly; absent is false. Answers 500 and returns -EINVAL on another word. */
 int api_bool(struct call *c, const char *name, bool *out);
+/* A whole number of the query; absent is `unset`. Answers 400 and returns -EINVAL on anything else or more than max. */
+int api_uint(struct call *c, const char *name, uint64_t unset, uint64_t max, uint64_t *out);
 /* Checks the `prefix` of ids; NULL when none is asked for. Answers 500 and returns -EINVAL when it is not hexadecimal
  * or has an odd number of digits. */
 int api_prefix(struct call *c, const char *what, const char **out);
@@ -33,17 +34,24 @@ bool api_in_namespace(const struct call *c, const char *ns);
 
 /*
  * A list answer: items that pass the caller's own filters are offered in the order of the list; the page takes those that
- * filter, per_page, next_token and reverse let through and writes X-Nomad-NextToken.
+ * filter, per_page, next_token and reverse let through and writes X-Nomad-NextToken. A list that is too long for one turn
+ * of the loop is streamed, a slice at a time and no faster than it is read: each item is then shown as it is when its turn
+ * comes, and left out when it is gone by then, so the answer is at least as new as its index.
  *
  *	if (page_begin(&p, c, &page_evals, watch_table(TABLE_EVALS), index)) return;
  *	... page_offer(&p, entry) ...
  *	page_end(&p);
  */
+struct page_key { /* what an item is found by; of uuid or names, one */
+	struct uuid id;
+	uint64_t index; /* shown in a token before the id; 0 = none */
+	const char *ns, *name;
+};
 struct page_kind {
 	/* Writes one item, without the comma. */
 	void (*put)(struct call *c, struct buf *b, const void *item, int indent, int depth);
-	/* The token by which an item is found again: put into out. */
-	void (*token)(const void *item, struct buf *out);
+	void (*key)(const void *item, struct page_key *out); /* strings stay the item's */
+	const void *(*find)(const struct state *s, const struct page_key *key); /* NULL: it is gone */
 	/* What a filter asks: the whole object behind the item, whatever put writes of it. */
 	const struct type *type;
 	const void *(*view)(struct arena *a, const void *item);
@@ -55,12 +63,13 @@ struct page {
 	struct call *call;
 	const struct page_kind *kind;
 	struct filter *filter; /* NULL: none */
-	void **items;
+	const void **items;
 	uint32_t n, cap;
+	uint64_t per_page; /* 0 = all */
 };
 /* Checks the query, then blocks as call_block does; true: answered or held, the handler returns. */
 bool page_begin(struct page *p, struct call *c, const struct page_kind *kind, struct watch_key key, uint64_t index);
-void page_offer(struct page *p, void *item);
+void page_offer(struct page *p, const void *item);
 void page_end(struct page *p);
 
 /* api_legacy.c: the sums that clients of the old form of the API read (TaskResources in `alloc status`, ...). */

@@ -203,15 +203,17 @@ void api_job_scale_get(struct call *c)
 void api_job_submission(struct call *c)
 {
 	const struct job_entry *j = api_job(c);
-	const char *version = call_query(c, "version");
 	const struct job_version *v;
+	uint64_t version;
 
+	if (api_uint(c, "version", UINT64_MAX, INT64_MAX, &version) < 0)
+		return;
 	if (call_block(c, job_key(c, WATCH_JOB),
 		j ? j->modify_index : call_state(c)->table_index[TABLE_JOBS]))
 		return;
 	if (!need_job(c, "job not found"))
 		return;
-	v = version ? job_find_version(j, strtoull(version, NULL, 10)) : j->current;
+	v = version < UINT64_MAX ? job_find_version(j, version) : j->current;
 	if (!v || !v->submission)
 		call_error(c, 404, "job source not found");
 	else

@@ -71,11 +71,16 @@ static void put_job_stub(struct call *c, struct buf *b, const void *item, int in
 	codec_to_json(b, &type_job_stub, &s, CODEC_API, indent, depth);
 }
 
-static void job_token(const void *item, struct buf *out)
+static void job_key(const void *item, struct page_key *out)
 {
 	const struct job_entry *j = item;
 
-	buf_printf(out, "%s.%s", j->ns, j->id);
+	*out = (struct page_key){.ns = j->ns, .name = j->id};
+}
+
+static const void *find_job(const struct state *s, const struct page_key *k)
+{
+	return state_job(s, k->ns, k->name);
 }
 
 static const void *view_job(struct arena *a, const void *item)
@@ -85,7 +90,7 @@ static const void *view_job(struct arena *a, const void *item)
 	return job_view(a, j, j->current);
 }
 
-static const struct page_kind page_jobs = {put_job_stub, job_token, &type_job, view_job};
+static const struct page_kind page_jobs = {put_job_stub, job_key, find_job, &type_job, view_job};
 
 struct job_walk {
 	struct page page;
@@ -192,7 +197,7 @@ static void read_job(struct call *c)
 
 static void deregister_job(struct call *c)
 {
-	const char *priority = call_query(c, "eval_priority");
+	uint64_t priority;
 	cleanup_err struct err e = ERR_INIT;
 	struct core_eval_reply r;
 	struct deregister_answer a = {0};
@@ -203,10 +208,10 @@ static void deregister_job(struct call *c)
 		call_error(c, 500, "missing job ID for deregistering");
 		return;
 	}
-	if (api_bool(c, "purge", &purge))
+	if (api_bool(c, "purge", &purge) || api_uint(c, "eval_priority", 0, INT16_MAX, &priority) < 0)
 		return;
 	if (core_job_deregister(call_core(c), call_namespace(c), call_param(c, "id"), purge,
-		priority ? strtoll(priority, NULL, 10) : 0, call_now(c), &r, &e)) {
+		(int64_t)priority, call_now(c), &r, &e)) {
 		if (e.code != -ENOENT) {
 			api_refuse(c, &e);
 			return;

@@ -50,11 +50,14 @@ static void put_node_stub(struct call *c, struct buf *b, const void *item, int i
 	codec_to_json(b, &type_node_stub, &s, CODEC_API, indent, depth);
 }
 
-static void node_token(const void *item, struct buf *out)
+static void node_key(const void *item, struct page_key *out)
 {
-	char id[UUID_STR];
+	*out = (struct page_key){.id = ((const struct node_entry *)item)->id};
+}
 
-	buf_puts(out, uuid_format(((const struct node_entry *)item)->id, id));
+static const void *find_node(const struct state *s, const struct page_key *k)
+{
+	return state_node(s, k->id);
 }
 
 static const void *view_node(struct arena *a, const void *item)
@@ -62,7 +65,7 @@ static const void *view_node(struct arena *a, const void *item)
 	return node_view(a, item);
 }
 
-static const struct page_kind page_nodes = {put_node_stub, node_token, &type_node, view_node};
+static const struct page_kind page_nodes = {put_node_stub, node_key, find_node, &type_node, view_node};
 
 struct node_walk {
 	struct page page;

@@ -75,7 +75,7 @@ bool httpd_stream_put(struct call *c, const void *p, size_t n);
 void httpd_stream_end(struct call *c); /* the call is gone */
 void httpd_stream_break(struct call *c); /* the call goes with its connection, when all is written */
 
-/* ---- call.c, for httpd.c ---- */
+/* ---- dispatch.c and call.c, for httpd.c ---- */
 /* Finds the route and runs the handler; target is the raw request target. */
 void call_dispatch(struct call *c, const struct router *router, const char *target);
 /* The peer is gone or the server stops: forgets waiters and tells a stream's owner. */

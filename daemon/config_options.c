@@ -94,7 +94,7 @@ const struct option config_options[] = {
     O("limits", "http_max_conns_per_client", OPT_INT, limits.http_max_conns_per_client, .unset = "100", .max = 65000, .help = "connections from one address; 0 = no limit"),
     O("limits", "http_max_connections", OPT_INT, limits.http_max_connections, .unset = "20000", .max = 1e6, .help = "connections in all; 0 = no limit"),
     O("limits", "http_max_body", OPT_INT, limits.max_body, .unset = "16777216", .min = 1024, .max = 1073741824, .help = "bytes of a request's body"),
-    O("limits", "http_header_timeout", OPT_DUR, limits.header_timeout, .unset = "10s", .min = 0.05, .max = 3600, .help = "a request must have arrived whole within this time"),
+    O("limits", "http_header_timeout", OPT_DUR, limits.header_timeout, .unset = "10s", .min = 0.05, .max = 3600, .help = "a request must have arrived within this time; a body may take longer at 8 KiB/s or more"),
     O("limits", "http_idle_timeout", OPT_DUR, limits.idle_timeout, .unset = "2m", .min = 1, .max = 86400, .help = "a connection may be silent for this time"),
 
     O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .help = "answer /v1/metrics?format=prometheus"),

@@ -4,17 +4,18 @@
  * close callback alone, so that is where everything of a connection dies.
  *
  * evhttp has no hook for a new connection; the bufferevent it asks us to make is one: right after the accept its callback
- * argument is the connection. Answers are written by flush_ready() at the end of the loop turn, straight to the socket,
- * which spares the usual detour through another poll.
+ * argument is the connection.
  */
-#include "daemon/httpd.h"
+#include "daemon/conn.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -25,73 +26,17 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/call.h"
-#include "daemon/gzip.h"
 
-#define STREAM_BOUND (1024 * 1024)
-#define POOL_MAX     64
-#define COPY_MAX     (16 * 1024) /* bodies beyond are handed over instead of copied */
+#define POOL_MAX 64
+#define SLOWEST  (8 * 1024) /* bytes a second: at this rate a body may take longer than a header */
+#define FDS_KEPT 256        /* descriptors that connections leave to everything else */
 
-enum conn_state { CONN_IDLE, CONN_READING, CONN_ANSWERING, CONN_WRITING };
-
-struct conn {
-	struct link link;  /* in httpd.conns or httpd.fresh */
-	struct link ready; /* in httpd.ready while an answer is to be written */
-	struct httpd *httpd;
-	struct bufferevent *bev;
-	struct evhttp_connection *evcon;
-	struct call *call;   /* under way, or NULL */
-	struct event *hangup; /* while a call is held */
-	bool broken;          /* cut when everything is written */
-	enum conn_state state;
-	int64_t since; /* monotonic: of the state */
-	uint32_t peer; /* hash of the address */
-};
-
-struct httpd {
-	struct event_base *base;
-	struct daemon *daemon;
-	struct evhttp *http;
-	struct evconnlistener *listener;
-	struct event *adopt, *flush, *sweep, *accept_again;
-	struct router *router;
-	struct link conns, fresh, ready;
-	struct call *pool;
-	uint32_t n_pool, n_conns;
-	uint16_t *per_peer; /* connections by hash of the address */
-	struct conn **by_fd;
-	size_t cap_fd;
-	struct httpd_config config;
-	int port;
-};
 #define PEER_SLOTS 4096
 
 const struct route *const route_tables[] = {
     routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_servers,
     routes_internal, routes_absent, NULL,
 };
-
-static void list_init(struct link *head)
-{
-	head->prev = head->next = head;
-}
-
-static void list_add(struct link *head, struct link *l)
-{
-	l->prev = head->prev;
-	l->next = head;
-	head->prev->next = l;
-	head->prev = l;
-}
-
-static void list_remove(struct link *l)
-{
-	if (!l->next)
-		return;
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-	l->prev = l->next = NULL;
-}
 
 static struct conn **conn_slot(struct httpd *h, evutil_socket_t fd)
 {
@@ -126,7 +71,7 @@ static struct call *call_take(struct httpd *h, struct conn *conn, struct evhttp_
 	return c;
 }
 
-static void call_give(struct call *c)
+void httpd_give_back(struct call *c)
 {
 	struct httpd *h = c->httpd;
 
@@ -165,231 +110,6 @@ const void *httpd_body(const struct call *c, size_t *n)
 	return *n ? (const void *)evbuffer_pullup(in, -1) : "";
 }
 
-/* ---- answers ---- */
-
-static const char *reason(int status)
-{
-	static const struct {
-		int status;
-		const char *text;
-	} t[] = {
-	    {200, "OK"}, {204, "No Content"}, {301, "Moved Permanently"}, {307, "Temporary Redirect"},
-	    {400, "Bad Request"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-	    {409, "Conflict"}, {413, "Request Entity Too Large"}, {415, "Unsupported Media Type"},
-	    {429, "Too Many Requests"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-	    {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(t); i++)
-		if (t[i].status == status)
-			return t[i].text;
-	return "Status";
-}
-
-static void put_headers(struct call *c)
-{
-	struct evkeyvalq *h = evhttp_request_get_output_headers(c->req);
-	char num[24];
-
-	if (c->content_type)
-		evhttp_add_header(h, "Content-Type", c->content_type);
-	evhttp_add_header(h, "Vary", "Accept-Encoding");
-	if (c->index) {
-		snprintf(num, sizeof(num), "%llu", (unsigned long long)c->index);
-		evhttp_add_header(h, "X-Nomad-Index", num);
-		if (c->read) {
-			evhttp_add_header(h, "X-Nomad-Knownleader", c->leader_known ? "true" : "false");
-			evhttp_add_header(h, "X-Nomad-Lastcontact", "0");
-		}
-	}
-	for (uint32_t i = 0; i < c->n_headers; i++)
-		evhttp_add_header(h, c->headers[i].name, c->headers[i].value);
-}
-
-static void free_text(const void *data, size_t len, void *arg)
-{
-	(void)data;
-	(void)len;
-	free(arg);
-}
-
-static void log_call(const struct call *c)
-{
-	const char *uri;
-
-	if (log_get_level() > LOG_DEBUG)
-		return;
-	uri = evhttp_request_get_uri(c->req);
-	log_debug("http", "request complete: method=%s path=%.*s status=%d duration=%lldus", c->method,
-	    (int)MIN(strcspn(uri ? uri : "", "?"), (size_t)200), uri ? uri : "", c->status,
-	    (long long)((clock_monotonic() - c->started) / 1000));
-}
-
-static void mark_ready(struct conn *conn)
-{
-	if (!conn->ready.next)
-		list_add(&conn->httpd->ready, &conn->ready);
-	event_active(conn->httpd->flush, 0, 0);
-}
-
-static void drop_hangup(struct conn *conn)
-{
-	if (conn->hangup)
-		event_free(STEAL(conn->hangup));
-}
-
-static void compress(struct call *c)
-{
-	struct buf packed = BUF_INIT;
-
-	if (c->out.len < GZIP_MIN || c->out.len > GZIP_MAX || !gzip_is_accepted(httpd_header(c, "Accept-Encoding")))
-		return;
-	if (gzip_put(&packed, &c->out)) {
-		buf_free(&c->out);
-		c->out = packed;
-		call_set_header(c, "Content-Encoding", "gzip");
-	} else {
-		buf_free(&packed);
-	}
-}
-
-void httpd_reply(struct call *c)
-{
-	struct conn *conn = c->conn;
-	struct evhttp_request *req = c->req;
-	struct evbuffer *out = evhttp_request_get_output_buffer(req);
-
-	drop_hangup(conn);
-	compress(c);
-	put_headers(c);
-	log_call(c);
-	if (c->out.len > COPY_MAX) {
-		size_t len = c->out.len;
-		char *text = buf_take(&c->out);
-
-		evbuffer_add_reference(out, text, len, free_text, text);
-	} else if (c->out.len) {
-		evbuffer_add(out, c->out.data, c->out.len);
-	}
-	evhttp_send_reply(req, c->status, reason(c->status), NULL);
-	call_give(c);
-	mark_ready(conn);
-}
-
-/* The connection's output goes out now; what the socket does not take, evhttp writes as usual. */
-static void write_now(struct conn *conn)
-{
-	struct evbuffer *out = bufferevent_get_output(conn->bev);
-
-	while (evbuffer_get_length(out)) {
-		int n;
-
-		evbuffer_unfreeze(out, 1);
-		n = evbuffer_write(out, bufferevent_getfd(conn->bev));
-		evbuffer_freeze(out, 1);
-		if (n <= 0)
-			return;
-	}
-	/* Runs evhttp's completion, which may free the connection. */
-	bufferevent_trigger(conn->bev, EV_WRITE, 0);
-}
-
-static void flush_ready(evutil_socket_t fd, short what, void *arg)
-{
-	struct httpd *h = arg;
-
-	(void)fd;
-	(void)what;
-	while (h->ready.next != &h->ready) {
-		struct conn *conn = CONTAINER_OF(h->ready.next, struct conn, ready);
-
-		list_remove(&conn->ready);
-		if (!conn->call && conn->state == CONN_ANSWERING)
-			conn->state = CONN_WRITING;
-		write_now(conn);
-	}
-}
-
-/* ---- held calls and streams ---- */
-
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
-{
-	struct conn *conn = arg;
-
-	(void)fd;
-	(void)what;
-	evhttp_connection_free(conn->evcon); /* on_close() does the rest */
-}
-
-/* evhttp does not read while a request is being answered, so it would not notice the peer's end. */
-void httpd_hold(struct call *c)
-{
-	struct conn *conn = c->conn;
-
-	if (conn->hangup)
-		return;
-	conn->hangup = event_new(conn->httpd->base, bufferevent_getfd(conn->bev), EV_CLOSED, on_hangup, conn);
-	if (!conn->hangup || event_add(conn->hangup, NULL) < 0)
-		die("out of memory");
-}
-
-void httpd_stream_begin(struct call *c)
-{
-	put_headers(c);
-	log_call(c);
-	httpd_hold(c);
-	evhttp_send_reply_start(c->req, c->status, reason(c->status));
-	mark_ready(c->conn);
-}
-
-/* Pieces are written by evhttp after the next poll, so that a fast pair of producer and reader does not keep the loop
- * for itself. */
-static void on_chunk_written(struct evhttp_connection *evcon, void *arg)
-{
-	struct conn *conn = arg;
-	struct call *c = conn->call;
-
-	(void)evcon;
-	if (conn->broken && conn->hangup)
-		event_active(conn->hangup, EV_CLOSED, 0);
-	if (c && c->state == CALL_STREAMING && c->draining) {
-		c->draining = false;
-		if (c->on_drain)
-			c->on_drain(c->on_drain_arg);
-	}
-}
-
-bool httpd_stream_put(struct call *c, const void *p, size_t n)
-{
-	struct evbuffer *piece = evbuffer_new();
-
-	if (!piece || evbuffer_add(piece, p, n) < 0)
-		die("out of memory");
-	evhttp_send_reply_chunk_with_cb(c->req, piece, on_chunk_written, c->conn);
-	evbuffer_free(piece);
-	if (evbuffer_get_length(bufferevent_get_output(c->conn->bev)) <= STREAM_BOUND)
-		return true;
-	c->draining = true;
-	return false;
-}
-
-void httpd_stream_end(struct call *c)
-{
-	struct conn *conn = c->conn;
-
-	drop_hangup(conn);
-	evhttp_send_reply_end(c->req);
-	call_give(c);
-	mark_ready(conn);
-}
-
-void httpd_stream_break(struct call *c)
-{
-	c->conn->broken = true;
-	if (!evbuffer_get_length(bufferevent_get_output(c->conn->bev)))
-		event_active(c->conn->hangup, EV_CLOSED, 0);
-}
-
 /* ---- connections ---- */
 
 /* The one place where a connection ends, whatever the cause. */
@@ -400,17 +120,16 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
 	struct call *c = conn->call;
 
 	(void)evcon;
-	drop_hangup(conn);
+	reply_forget(conn);
 	if (c) {
 		struct evhttp_request *req = c->req;
 
 		call_abandon(c);
-		call_give(c);
+		httpd_give_back(c);
 		/* When the network failed under a request that is being answered, evhttp has let go of it. */
 		if (!evhttp_request_get_connection(req))
 			evhttp_request_free(req);
 	}
-	list_remove(&conn->ready);
 	list_remove(&conn->link);
 	*conn_slot(h, bufferevent_getfd(conn->bev)) = NULL;
 	h->per_peer[conn->peer % PEER_SLOTS]--;
@@ -423,10 +142,14 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 	struct conn *conn = arg;
 
 	(void)in;
-	if (info->n_added && (conn->state == CONN_IDLE || conn->state == CONN_WRITING)) {
+	if (!info->n_added)
+		return;
+	if (conn->state == CONN_IDLE || conn->state == CONN_WRITING) {
 		conn->state = CONN_READING;
 		conn->since = clock_monotonic();
+		conn->got = 0;
 	}
+	conn->got += info->n_added;
 }
 
 static struct bufferevent *on_new_bufferevent(struct event_base *base, void *arg)
@@ -453,9 +176,25 @@ static uint32_t hash_peer(const struct sockaddr *sa)
 	return 0;
 }
 
+/* A peer that is gone without a word is found out while nothing is sent to it: held queries, quiet streams. */
+static void set_socket_options(evutil_socket_t fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1},
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 60}, /* seconds */
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 15},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 4},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
+}
+
 static void adopt(struct httpd *h, struct conn *conn)
 {
-	int one = 1;
 	void *evcon = NULL;
 	const char *over = NULL;
 
@@ -469,7 +208,7 @@ static void adopt(struct httpd *h, struct conn *conn)
 	h->n_conns++;
 	h->per_peer[conn->peer % PEER_SLOTS]++;
 	evhttp_connection_set_closecb(evcon, on_close, conn);
-	setsockopt(bufferevent_getfd(conn->bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	set_socket_options(bufferevent_getfd(conn->bev));
 	evbuffer_add_cb(bufferevent_get_input(conn->bev), on_input, conn);
 	if (h->config.max_connections && h->n_conns > (uint32_t)h->config.max_connections)
 		over = "limits { http_max_connections }";
@@ -506,6 +245,9 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	for (struct link *l = h->conns.next; l != &h->conns; l = next) {
 		struct conn *conn = CONTAINER_OF(l, struct conn, link);
 		int64_t limit = conn->state == CONN_READING ? h->config.header_timeout : h->config.idle_timeout;
+
+		if (conn->state == CONN_READING && limit)
+			limit += (int64_t)(conn->got / SLOWEST * SECOND);
 
 		next = l->next;
 		/* A peer that does not read its answer runs into evhttp's write timeout. */
@@ -624,6 +366,19 @@ static void set_up_http(struct httpd *h)
 	    EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT);
 }
 
+/* Tasks, files and other agents need descriptors too, whatever the configuration says. */
+static void bound_connections(struct httpd_config *c)
+{
+	struct rlimit lim;
+	int most;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX)
+		return;
+	most = MAX((int)lim.rlim_cur - FDS_KEPT, (int)lim.rlim_cur / 2);
+	if (!c->max_connections || c->max_connections > most)
+		c->max_connections = most;
+}
+
 int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,
     struct err *e)
 {
@@ -636,18 +391,18 @@ int httpd_start(struct event_base *base, const struct httpd_config *c, struct da
 	h->base = base;
 	h->daemon = d;
 	h->config = *c;
+	bound_connections(&h->config);
 	list_init(&h->conns);
 	list_init(&h->fresh);
-	list_init(&h->ready);
 	h->per_peer = xcalloc(PEER_SLOTS, sizeof(*h->per_peer));
 	h->router = router_new(route_tables);
 	h->http = evhttp_new(base);
 	h->adopt = event_new(base, -1, 0, on_adopt, h);
-	h->flush = event_new(base, -1, 0, flush_ready, h);
 	h->sweep = event_new(base, -1, EV_PERSIST, on_sweep, h);
 	h->accept_again = evtimer_new(base, on_accept_again, h);
-	if (!h->http || !h->adopt || !h->flush || !h->sweep || !h->accept_again)
+	if (!h->http || !h->adopt || !h->sweep || !h->accept_again)
 		die("out of memory");
+	reply_start(h, base);
 	set_up_http(h);
 	rc = listen_on(h, e);
 	if (rc < 0) {
@@ -673,8 +428,8 @@ void httpd_stop(struct httpd *h)
 	on_adopt(-1, 0, h);
 	while (h->conns.next != &h->conns)
 		evhttp_connection_free(CONTAINER_OF(h->conns.next, struct conn, link)->evcon);
+	reply_stop(h);
 	event_free(h->adopt);
-	event_free(h->flush);
 	event_free(h->sweep);
 	event_free(h->accept_again);
 	evhttp_free(h->http); /* the listener too */

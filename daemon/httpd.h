@@ -55,6 +55,8 @@ const char *call_query(const struct call *c, const char *name); /* query paramet
 bool call_query_bool(const struct call *c, const char *name);   /* present without value counts as true */
 /* A boolean that must be one: unset gives `unset`; another word answers 400 and returns negative. */
 int call_query_flag(struct call *c, const char *name, bool unset, bool *out);
+/* Whether the asker is content with what was true a moment ago; true for writes, whose commit is all they need. */
+bool call_is_stale(const struct call *c);
 /* Every value of a parameter that may be repeated; returns how many of at most max. */
 uint32_t call_query_all(const struct call *c, const char *name, const char **out, uint32_t max);
 const char *call_namespace(const struct call *c);               /* "default", or "*" */
@@ -109,11 +111,23 @@ void call_set_stream_header(struct call *c, int status, const char *content_type
 const char *call_target(const struct call *c); /* path and query as they came */
 const struct route *call_route(const struct call *c);
 
+/* ---- work that would hold up the loop ---- */
+/* Calls fn in a later turn of the loop, which gives all of these together 2 ms. The owner cancels before it dies; nothing
+ * happens when it is not waiting. */
+struct call_turn;
+typedef void call_turn_fn(struct call_turn *t);
+struct call_turn { /* zeroed at first */
+	struct link link;
+	call_turn_fn *fn;
+};
+void call_next_turn(struct call *c, struct call_turn *t, call_turn_fn *fn);
+void call_turn_cancel(struct call_turn *t);
+
 struct httpd_config {
 	const char *bind_addr;
 	int port; /* 0 = any, see httpd_port */
 	size_t max_header, max_body; /* bytes */
-	int64_t header_timeout, idle_timeout; /* ns: a request must have arrived whole; a connection may idle */
+	int64_t header_timeout, idle_timeout; /* ns: a request must have arrived (a body: or come at 8 KiB/s); a connection may idle */
 	int max_connections, max_per_client;
 };
 int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,

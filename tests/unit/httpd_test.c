@@ -327,6 +327,42 @@ static void test_a_held_request_whose_peer_leaves_is_forgotten(void **state)
 	assert_int_equal(watch_count(server_watch(f->d.server)), 0);
 }
 
+/* A reset is no end of file: epoll reports it as an error, which must neither be overlooked nor keep the loop busy. */
+static void test_a_held_request_whose_peer_resets_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	const struct linger now = {1, 0};
+	int fd = open_conn(f);
+
+	say(f, fd, "GET /v1/jobs?index=1000000&wait=60s HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(f);
+	assert_int_equal(watch_count(server_watch(f->d.server)), 1);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+	for (int i = 0; i < 10; i++)
+		turn(f);
+	assert_int_equal(watch_count(server_watch(f->d.server)), 0);
+}
+
+static void test_what_is_sent_behind_a_held_request_waits(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open_conn(f), loops = 0;
+	int64_t end;
+
+	say(f, fd, "GET /v1/jobs?index=1000000&wait=1500ms HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(f);
+	say(f, fd, "GET /v1/regions HTTP/1.1\r\nHost: x\r\n\r\n");
+	end = clock_monotonic() + SECOND;
+	for (; clock_monotonic() < end; loops++)
+		event_base_loop(f->d.base, EVLOOP_ONCE);
+	assert_true(loops < 200); /* the loop sleeps */
+	assert_int_equal(watch_count(server_watch(f->d.server)), 1);
+	assert_true(hear(f, fd, "[\"global\"]"));
+	assert_non_null(strstr(f->got, "[]"));
+	close(fd);
+}
+
 static void test_the_monitor_streams_and_ends_with_its_peer(void **state)
 {
 	struct fixture *f = *state;
@@ -382,6 +418,8 @@ int main(void)
 	    T(test_a_blocking_query_returns_unchanged_when_its_time_is_up),
 	    T(test_a_change_wakes_a_blocking_query),
 	    T(test_a_held_request_whose_peer_leaves_is_forgotten),
+	    T(test_a_held_request_whose_peer_resets_is_forgotten),
+	    T(test_what_is_sent_behind_a_held_request_waits),
 	    T(test_the_monitor_streams_and_ends_with_its_peer),
 	    T(test_peers_that_leave_in_the_middle_leave_nothing_behind),
 	};
