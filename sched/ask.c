@@ -44,6 +44,7 @@ static void sum_tasks(const struct task_group *g, struct group_ask *ask)
 	ask->amount.memory += sum[PHASE_ALWAYS].memory;
 	ask->cores += cores[PHASE_ALWAYS];
 	ask->amount.disk = g->ephemeral_disk ? g->ephemeral_disk->size_mb : 0;
+	ask->amount.allocs = 1;
 }
 
 static uint32_t count_ports(const struct objs *networks)

@@ -114,16 +114,17 @@ static bool is_there(const struct node_entry *n, const struct job_entry *j, cons
 	return false;
 }
 
-/* What an allocation of an older version would give back there, when it is replaced by one of this. */
+/* What an allocation of an older version would give back there, less than nothing, when it is replaced by one of this. */
 static struct amount replaceable(const struct node_entry *n, const struct job_version *v, const char *group)
 {
-	for (LINK_EACH(&n->allocs, struct alloc, by_node, a)) {
-		const struct amount *had = &a->version->asks[a->group].amount;
+	struct amount back = {0};
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
 		if (a->version->job == v->job && a->version != v && a->desired == DESIRED_RUN && alloc_is_live(a) &&
-		    str_eq(alloc_group(a)->name, group))
-			return (struct amount){-had->cpu, -had->memory, -had->disk};
-	}
-	return (struct amount){0};
+		    str_eq(alloc_group(a)->name, group)) {
+			amount_take(&back, &a->version->asks[a->group].amount);
+			break;
+		}
+	return back;
 }
 
 static bool has_room(const struct node_entry *n, const struct job_version *v, uint32_t group)
@@ -135,7 +136,7 @@ static bool has_room(const struct node_entry *n, const struct job_version *v, ui
 	/* Only a job that changes replaces anything. What ports that gives back is left to the plan. */
 	struct amount back = v->version ? replaceable(n, v, name) : (struct amount){0};
 	ask.n_ports = 0;
-	return (back.cpu || back.memory || back.disk) && fit_check(n, &ask, back, NULL, NULL, 0, NULL).dimension == FIT_OK;
+	return back.allocs && fit_check(n, &ask, back, NULL, NULL, 0, NULL).dimension == FIT_OK;
 }
 
 /* Would this group now fit on one of the dirty nodes? Room first, which costs least. distinct_* are left to the plan. */

@@ -207,6 +207,18 @@ struct eval *core_eval(struct core *c, struct arena *a, uint32_t n, const struct
 	return ev;
 }
 
+bool core_eval_is_due(const struct job_entry *j)
+{
+	uint32_t open = j->n_open_evals;
+	for (const struct link *l = j->evals.prev; open && l != &j->evals; l = l->prev) {
+		const struct eval_entry *e = CONTAINER_OF(l, struct eval_entry, by_job);
+		if (e->status == EVAL_PENDING && !e->spec->wait_until)
+			return true;
+		open -= e->status == EVAL_PENDING || e->status == EVAL_BLOCKED;
+	}
+	return false;
+}
+
 int core_refuse_when_full(const struct core *c, struct err *e)
 {
 	uint64_t waiting = (uint64_t)c->broker.ready.n + c->broker.waiting.n;
@@ -321,9 +333,7 @@ static bool check_plan(const struct core *c, const struct plan *p, const char **
 			    r.dimension != FIT_OK ? fit_dimension_names[r.dimension] : "it is not ready");
 			return false;
 		}
-		extra[x->node->slot].cpu += ask.amount.cpu;
-		extra[x->node->slot].memory += ask.amount.memory;
-		extra[x->node->slot].disk += ask.amount.disk;
+		amount_add(&extra[x->node->slot], &ask.amount);
 	}
 	return check_ports(p, why, a);
 }

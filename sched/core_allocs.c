@@ -10,14 +10,15 @@ static bool is_observable(const char *status)
 	return i == OBSERVED_PENDING || i == OBSERVED_RUNNING || i == OBSERVED_COMPLETE || i == OBSERVED_FAILED;
 }
 
-/* A run that should go on and has ended asks for its job to be looked at: a failed one, or a service that stopped by itself. */
+/* A run that should go on and has ended asks for its job to be looked at: a failed one, or a service that stopped by itself.
+ * Jobs that run everywhere are not tried again so soon: see core_put_retries(). */
 static bool wants_eval(const struct alloc *a, const char *status)
 {
 	const struct job_entry *j = a->version->job;
-	if (a->desired != DESIRED_RUN || j->stop || !alloc_is_live(a))
+	if (a->desired != DESIRED_RUN || j->stop || !alloc_is_live(a) || (j->type != JOB_SERVICE && j->type != JOB_BATCH))
 		return false;
 	return str_eq(status, observed_names[OBSERVED_FAILED]) ||
-	    (str_eq(status, observed_names[OBSERVED_COMPLETE]) && (j->type == JOB_SERVICE || j->type == JOB_SYSTEM));
+	    (j->type == JOB_SERVICE && str_eq(status, observed_names[OBSERVED_COMPLETE]));
 }
 
 static int by_name(const void *a, const void *b)
@@ -103,7 +104,7 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 		return 0;
 	qsort(jobs, n_jobs, sizeof(struct job_entry *), by_name);
 	for (uint32_t i = 0; i < n_jobs; i++)
-		if (!i || jobs[i] != jobs[i - 1])
+		if ((!i || jobs[i] != jobs[i - 1]) && !core_eval_is_due(jobs[i]))
 			entry_eval(&c->entry, core_eval(c, a, i, jobs[i], "alloc-failure", now));
 	return core_append(c, index, e);
 }

@@ -32,6 +32,8 @@ struct uuid core_id(const struct core *c, uint32_t n);
 void core_begin(struct core *c, int64_t now);
 int core_append(struct core *c, uint64_t *index, struct err *e);
 
+/* An evaluation of the job is ready: when it is worked on it sees what happens until then, so that another one adds nothing. */
+bool core_eval_is_due(const struct job_entry *j);
 /* A pending evaluation of the job, its id the n-th of the entry. */
 struct eval *core_eval(struct core *c, struct arena *a, uint32_t n, const struct job_entry *j, const char *trigger,
     int64_t now);
@@ -40,9 +42,12 @@ int core_refuse_when_full(const struct core *c, struct err *e); /* -EAGAIN: the 
 void core_reply(const struct core *c, const struct eval *ev, const struct job_entry *j, uint64_t index,
     struct core_eval_reply *out);
 
-/* Puts an evaluation for each job with allocations that hold on the node, and for each system job. */
+/* Puts an evaluation for each job with live allocations on the node, and for each system job: for all of them when somebody
+ * wants to know the ids, else for those that have none due. */
 uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_entry *n, uint32_t first_id,
     int64_t now, struct strs *ids);
+/* System jobs do not try again by themselves what ended; marks it, of a node or of a job (the other NULL), to be tried again. */
+void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j);
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
 
 /* sched/gc.c: collects what is older than the thresholds. */

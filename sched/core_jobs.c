@@ -108,6 +108,8 @@ static int put_job(struct core *c, struct arena *a, struct job *spec, const stru
 	core_begin(c, now);
 	if (write)
 		entry_job(&c->entry, spec, submission);
+	else
+		core_put_retries(c, NULL, old);
 	if (runs_by_itself(spec)) {
 		ev = core_eval(c, a, 0, &named, trigger, now);
 		if (priority)
@@ -193,8 +195,7 @@ static void put_force_reschedule(struct core *c, const struct job_entry *j)
 	struct desired_transition t = {0};
 	MODEL_SET(desired_transition, &t, force_reschedule, true);
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
-		if (a->observed == OBSERVED_FAILED && a->desired == DESIRED_RUN &&
-		    (!a->extra || uuid_is_nil(a->extra->next)))
+		if (j->type != JOB_SYSTEM && a->observed == OBSERVED_FAILED && a->desired == DESIRED_RUN)
 			entry_alloc_transition(&c->entry, a->id, &t);
 }
 
@@ -214,6 +215,7 @@ int core_job_evaluate(struct core *c, const char *ns, const char *id, bool force
 		return r;
 	uint64_t index;
 	core_begin(c, now);
+	core_put_retries(c, NULL, j);
 	if (force_reschedule)
 		put_force_reschedule(c, j);
 	struct eval *ev = core_eval(c, a, 0, j, "job-register", now);

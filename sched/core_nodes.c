@@ -31,12 +31,34 @@ static bool runs_everywhere(const struct job_entry *j)
 	    !j->current->spec->periodic && !j->current->spec->parameterized_job;
 }
 
+static void put_retry(struct core *c, const struct alloc *a)
+{
+	struct desired_transition t = {0};
+	bool ended = a->observed == OBSERVED_FAILED || a->observed == OBSERVED_COMPLETE;
+	bool asked = a->extra && a->extra->transition && a->extra->transition->force_reschedule;
+	if (a->version->job->type != JOB_SYSTEM || a->version->job->stop || a->desired != DESIRED_RUN || !ended || asked)
+		return;
+	MODEL_SET(desired_transition, &t, force_reschedule, true);
+	entry_alloc_transition(&c->entry, a->id, &t);
+}
+
+void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j)
+{
+	if (n)
+		for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
+			put_retry(c, x);
+	if (j)
+		for (LINK_EACH(&j->allocs, struct alloc, by_job, y))
+			put_retry(c, y);
+}
+
 uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_entry *n, uint32_t first_id,
     int64_t now, struct strs *ids)
 {
 	cleanup_free struct job_entry **jobs =
 	    xcalloc((size_t)n->n_allocs + c->state->jobs.n + 1, sizeof(struct job_entry *));
 	uint32_t count = 0, made = 0;
+	core_put_retries(c, n, NULL);
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
 		if (alloc_is_live(x))
 			jobs[count++] = x->version->job;
@@ -47,7 +69,7 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
 			jobs[count++] = obj;
 	qsort(jobs, count, sizeof(struct job_entry *), by_name);
 	for (uint32_t i = 0; i < count && first_id + made < CORE_ID_PLAN; i++)
-		if (!i || jobs[i] != jobs[i - 1])
+		if ((!i || jobs[i] != jobs[i - 1]) && (ids || !core_eval_is_due(jobs[i])))
 			put_node_eval(c, a, n, jobs[i], first_id + made++, now, ids);
 	return made;
 }

@@ -15,6 +15,7 @@ struct port_set {
 	uint32_t cap, n; /* cap is 0 or a power of two; n distinct ports */
 };
 
+#define UNLIMITED        (INT64_C(1) << 40) /* allocations on a node */
 #define PORT_MAX         65535
 #define DYNAMIC_PORT_MIN 20000
 #define DYNAMIC_PORT_MAX 32000
@@ -133,6 +134,7 @@ int fit_node_totals(const struct node *n, struct amount *total, struct port_set 
 	    .cpu = (r && r->cpu ? r->cpu->cpu_shares : 0) - (v && v->cpu ? v->cpu->cpu_shares : 0),
 	    .memory = (r && r->memory ? r->memory->memory_mb : 0) - (v && v->memory ? v->memory->memory_mb : 0),
 	    .disk = (r && r->disk ? r->disk->disk_mb : 0) - (v && v->disk ? v->disk->disk_mb : 0),
+	    .allocs = n->node_max_allocs > 0 ? n->node_max_allocs : UNLIMITED,
 	};
 	int rc = v && v->networks ? port_set_add_spec(ports, v->networks->reserved_host_ports, e) : 0;
 	for (uint32_t i = 0; !rc && i < n->host_networks.n; i++)
@@ -278,7 +280,7 @@ struct fit_result fit_check(const struct node_entry *node, const struct group_as
 	/* Instances of devices are not handed out: what asks for one waits, and says so. */
 	if (ask->has_devices)
 		return (struct fit_result){FIT_DEVICES, 1, NULL};
-	if (node->spec->node_max_allocs > 0 && node->n_holding >= (uint64_t)node->spec->node_max_allocs)
+	if (node->used.allocs + extra.allocs + ask->amount.allocs > node->total.allocs)
 		return (struct fit_result){FIT_MAX_ALLOCS, 1, NULL};
 	return (struct fit_result){FIT_OK, 0, NULL};
 }

@@ -71,10 +71,9 @@ static bool alloc_is_old(const struct gc *g, const struct alloc *a)
 static bool alloc_is_needed(const struct alloc *a)
 {
 	const struct job_entry *j = a->version->job;
-	bool replaced = a->extra && !uuid_is_nil(a->extra->next);
 	if (!is_wanted(j) || a->desired != DESIRED_RUN)
 		return false;
-	return is_batch(j) ? a->version == j->current : a->observed == OBSERVED_FAILED && !replaced;
+	return is_batch(j) ? a->version == j->current : a->observed == OBSERVED_FAILED;
 }
 
 static bool eval_is_old(const struct gc *g, const struct eval_entry *e)

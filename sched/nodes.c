@@ -52,9 +52,8 @@ const char *nodes_computed_class(struct arena *a, const struct node *n)
 		const struct driver_info *d = n->drivers.v[i].value;
 		buf_printf(&b, "%s %d %d\n", n->drivers.v[i].key, d->detected, d->healthy);
 	}
-	/* Two hashes of the text, from either half of one seed. */
-	uint32_t low = hash_bytes(b.data, b.len);
-	buf_printf(&b, "%u", low);
-	uint64_t both = (uint64_t)hash_bytes(b.data, b.len) << 32 | low;
-	return arena_printf(a, "v1:%llu", (unsigned long long)both);
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a, 64 bits: a class for each node of a large fleet, and no two alike */
+	for (size_t i = 0; i < b.len; i++)
+		h = (h ^ (uint8_t)b.data[i]) * UINT64_C(0x100000001b3);
+	return arena_printf(a, "v1:%llu", (unsigned long long)h);
 }

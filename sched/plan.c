@@ -52,10 +52,7 @@ static bool has_room_instead(struct planner *p, const struct group_ask *ask, con
 {
 	const struct group_ask *had = &old->version->asks[old->group];
 	struct node_entry without = *old->node;
-	without.used.cpu -= had->amount.cpu;
-	without.used.memory -= had->amount.memory;
-	without.used.disk -= had->amount.disk;
-	without.n_holding--;
+	amount_take(&without.used, &had->amount);
 	for (uint32_t i = 0; old->ports && i < had->n_ports; i++)
 		port_set_remove(without.ports, old->ports[i].value);
 	bool fits = proposed_fit(&p->proposed, &without, ask, 0, NULL).dimension == FIT_OK;
@@ -127,6 +124,16 @@ static void add_failure(struct planner *p, const struct place_request *r, struct
 	objmap_set(p->a, &p->failed, group, m);
 }
 
+/* The node that it has to be on, or is put on first: the one that holds the data of a disk that is to stay. */
+static struct node_entry *home_of(const struct planner *p, const struct want *w)
+{
+	const struct task_group *g = p->out->version->spec->task_groups.v[w->group];
+	bool stays = g->ephemeral_disk && (g->ephemeral_disk->sticky || g->ephemeral_disk->migrate);
+	if (w->node)
+		return w->node;
+	return stays && w->previous ? w->previous->node : NULL;
+}
+
 static void place_group(struct planner *p, uint32_t first, uint32_t n)
 {
 	const struct want *wants = &p->rec.wants[first];
@@ -148,8 +155,13 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 			continue;
 		if (w->kept)
 			place_forget(place, w->kept - 1);
-		bool ok = w->node ? place_on(place, w->node, &found)
-		                  : place_next(place, avoid, nodes_to_avoid(w, avoid), &found);
+		struct node_entry *home = home_of(p, w);
+		bool ok = home && place_on(place, home, &found), room = false;
+		/* Where its data is there will be room for it: it waits for that rather than go elsewhere. */
+		if (!ok && home && w->kept && !w->node)
+			room = make_room(p, place, w);
+		if (!ok && !room && !w->node)
+			ok = place_next(place, avoid, nodes_to_avoid(w, avoid), &found);
 		if (ok) {
 			add_placement(p, w, &found, metric);
 			updates_left -= w->spare;
@@ -157,7 +169,7 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 		}
 		if (!w->spare)
 			add_failure(p, &r, place, w);
-		bool room = make_room(p, place, w);
+		room = room || make_room(p, place, w);
 		if (!room && w->kept)
 			place_remember(place, w->kept - 1);
 		if (w->spare)
@@ -311,7 +323,11 @@ void plan_make(const struct plan_request *r, struct arena *a, struct plan *out)
 	*out = (struct plan){.seed = r->seed, .version = r->version};
 	out->eval = model_copy(a, &type_eval, r->eval);
 	reconcile(r, a, out, &p.rec);
-	bool runs = r->job && r->version && !r->job->stop && !r->job->purged;
+	bool runs = r->version && !r->job->stop && !r->job->purged;
+	/* What was queued of groups that are not wanted any more is queued no longer. */
+	for (uint32_t i = 0; i < r->job->summary.n; i++)
+		if (((struct group_summary *)r->job->summary.v[i].value)->queued)
+			intmap_set(a, &p.queued, r->job->summary.v[i].key, 0);
 	if (runs)
 		OBJS_EACH (&r->version->spec->task_groups, struct task_group, g)
 			intmap_set(a, &p.queued, g->name, 0);

@@ -55,7 +55,7 @@ struct plan {
 struct plan_request {
 	const struct state *state;
 	const struct eval *eval;
-	struct job_entry *job;       /* job->stop: deregistered; job->purged: and purged */
+	struct job_entry *job;       /* never NULL; job->stop: deregistered; job->purged: and purged */
 	struct job_version *version; /* normally job->current */
 	int64_t now;
 	struct uuid seed;

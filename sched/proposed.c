@@ -6,7 +6,6 @@ void proposed_init(struct proposed *p, const struct state *s, struct arena *a)
 	uint32_t n = s->cap_nodes;
 	*p = (struct proposed){.state = s, .arena = a, .n_slots = n};
 	p->extra = arena_alloc(a, (n + 1) * sizeof(*p->extra));
-	p->placed = arena_alloc(a, (n + 1) * sizeof(*p->placed));
 	p->freed = port_set_new();
 }
 
@@ -44,11 +43,7 @@ void proposed_free_ports(struct proposed *p, const struct alloc *a)
 void proposed_take(struct proposed *p, struct node_entry *n, const char *group, const struct group_ask *ask,
     const struct port_grant *grants)
 {
-	struct amount *x = &p->extra[n->slot];
-	x->cpu += ask->amount.cpu;
-	x->memory += ask->amount.memory;
-	x->disk += ask->amount.disk;
-	p->placed[n->slot]++;
+	amount_add(&p->extra[n->slot], &ask->amount);
 	add_item(p, n, group);
 	if (!ask->n_ports)
 		return;
@@ -63,10 +58,5 @@ void proposed_take(struct proposed *p, struct node_entry *n, const char *group, 
 struct fit_result proposed_fit(const struct proposed *p, const struct node_entry *n, const struct group_ask *ask,
     uint64_t pick, struct port_grant *grants)
 {
-	int64_t max = n->spec->node_max_allocs;
-	struct fit_result r = fit_check(
-	    n, ask, p->extra[n->slot], p->ports ? p->ports[n->slot] : NULL, p->freed, pick, grants);
-	if (r.dimension == FIT_OK && max > 0 && (int64_t)n->n_holding + p->placed[n->slot] >= max)
-		return (struct fit_result){FIT_MAX_ALLOCS, 1, NULL};
-	return r;
+	return fit_check(n, ask, p->extra[n->slot], p->ports ? p->ports[n->slot] : NULL, p->freed, pick, grants);
 }

@@ -19,7 +19,6 @@ struct proposed {
 	const struct state *state;
 	struct arena *arena;
 	struct amount *extra;    /* by slot */
-	uint32_t *placed;        /* by slot: placements of the plan */
 	struct port_set **ports; /* by slot; NULL where the plan takes none */
 	struct port_set *freed;  /* ports of allocations that the plan stops or replaces */
 	uint32_t n_slots;

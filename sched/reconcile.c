@@ -111,7 +111,6 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 {
 	struct alloc *a = m->alloc;
 	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
-	bool replaced = a->extra && !uuid_is_nil(a->extra->next);
 	switch ((enum observed)a->observed) {
 	case OBSERVED_LOST:
 		return false;
@@ -119,7 +118,7 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 		m->fate = FATE_DONE;
 		return c->batch && !is_older(c, a);
 	case OBSERVED_FAILED:
-		if (replaced || (c->batch && is_older(c, a)))
+		if (c->batch && is_older(c, a))
 			return false;
 		/* A new version is a new chance. */
 		if (a->version != c->r->version && !reconcile_in_place(c, g, a)) {
@@ -178,6 +177,13 @@ static void stop_member(struct reconcile *c, struct member *m)
 		reconcile_stop(c, a, lost ? OBSERVED_LOST : -1, lost ? SAY_LOST : SAY_NOT_NEEDED);
 }
 
+/* A place that is taken over for another reason than a failure keeps count of the failures before. */
+static void keep_tracker(struct reconcile *c, struct want *w)
+{
+	if (w->previous->extra && w->previous->extra->tracker)
+		w->tracker = model_copy(c->a, &type_reschedule_tracker, w->previous->extra->tracker);
+}
+
 static void replace(struct reconcile *c, struct side *g, struct member *m, struct desired_updates *u)
 {
 	struct alloc *a = m->alloc;
@@ -198,8 +204,8 @@ static void replace(struct reconcile *c, struct side *g, struct member *m, struc
 		w->penalty = true;
 		u->place++;
 	}
-	if (m->fate != FATE_RESCHEDULE && a->extra && a->extra->tracker)
-		w->tracker = model_copy(c->a, &type_reschedule_tracker, a->extra->tracker);
+	if (m->fate != FATE_RESCHEDULE)
+		keep_tracker(c, w);
 }
 
 int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u, bool moves)
@@ -315,15 +321,31 @@ static void settle_member(struct reconcile *c, struct side *g, struct member *m,
 	}
 }
 
+static int by_name(const void *x, const void *y)
+{
+	const struct alloc *a = *(struct alloc *const *)x, *b = *(struct alloc *const *)y;
+	if (a->index != b->index)
+		return a->index < b->index ? -1 : 1;
+	return a->create_index != b->create_index ? (a->create_index > b->create_index ? -1 : 1) : uuid_cmp(a->id, b->id);
+}
+
+/* Whatever had the name last and was stopped to be replaced is what the new one replaces. */
 static void place_missing(struct reconcile *c, struct side *g, uint32_t missing)
 {
-	uint32_t i = 0;
+	uint32_t i = 0, k = 0;
+	if (g->n_leavers > 1)
+		qsort(g->leavers, g->n_leavers, sizeof(*g->leavers), by_name);
 	for (uint32_t index = 0; missing; index++) {
 		while (i < g->n && (g->members[i].cut || g->members[i].index < index))
 			i++;
 		if (i < g->n && g->members[i].index == index)
 			continue;
-		reconcile_want(c, g, index, NULL);
+		while (k < g->n_leavers && g->leavers[k]->index < index)
+			k++;
+		bool follows = k < g->n_leavers && g->leavers[k]->index == index;
+		struct want *w = reconcile_want(c, g, index, follows ? g->leavers[k] : NULL);
+		if (follows)
+			keep_tracker(c, w);
 		missing--;
 	}
 }
@@ -381,12 +403,20 @@ static struct side *side_of(struct reconcile *c, struct alloc *a)
 	return NULL;
 }
 
+static bool is_leaver(const struct alloc *a)
+{
+	return a->extra && uuid_is_nil(a->extra->next) && a->extra->desired_description &&
+	    !str_eq(a->extra->desired_description, SAY_NOT_NEEDED);
+}
+
 static void sort_out(struct reconcile *c, struct alloc *a)
 {
 	struct side *g = side_of(c, a);
 	const char *name = alloc_group(a)->name;
 	if (a->desired != DESIRED_RUN) {
 		settle_stopped(c, a);
+		if (g && is_leaver(a))
+			LIST_ADD(c->a, g->leavers, g->n_leavers, g->cap_leavers) = a;
 		return;
 	}
 	if (!g) {
@@ -418,8 +448,6 @@ void reconcile(const struct plan_request *r, struct arena *a, struct plan *plan,
 {
 	struct reconcile c = {.r = r, .a = a, .plan = plan, .out = out};
 	*out = (struct reconciled){.update_at = NEVER};
-	if (!r->job)
-		return;
 	if (r->job->stop || r->job->purged || !r->version) {
 		reconcile_stopped_job(&c);
 		return;

@@ -29,6 +29,8 @@ struct side { /* a group of the wanted version and the allocations that should r
 	struct feasible feasible;
 	struct member *members;
 	uint32_t n, cap;
+	struct alloc **leavers; /* stopped to be replaced, and not replaced yet */
+	uint32_t n_leavers, cap_leavers;
 	const struct job_version *compared; /* the last one that was, with its result */
 	bool destructive;
 };

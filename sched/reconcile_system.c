@@ -19,21 +19,15 @@ static struct want *want_on(struct sweep *s, struct node_entry *n, struct alloc 
 	return w;
 }
 
+static bool may_be_on(struct sweep *s, const struct node_entry *n)
+{
+	struct feasible *f = &s->g->feasible;
+	return s->g->spec->count > 0 && feasible_node(f, n) == FILTER_NONE && feasible_check(f, n).kind == FILTER_NONE;
+}
+
 static bool is_current(const struct sweep *s, const struct alloc *a)
 {
 	return a->version == s->c->r->version || a->version->modify_index >= s->c->r->version->modify_index;
-}
-
-/* One that ended by itself: an ended sysbatch allocation has done its part. One of a system job waits for its reason to be
- * looked at: it comes back with the next registration, evaluation by hand, or change of its node. */
-static void sweep_ended(struct sweep *s, struct alloc *a)
-{
-	const struct eval *ev = s->c->r->eval;
-	bool again = str_eq(ev->triggered_by, "job-register") || str_eq(ev->triggered_by, "node-update");
-	if (!a->node || !is_current(s, a) || a->observed == OBSERVED_LOST || (!s->c->batch && again))
-		return;
-	s->there[a->node->slot] = true;
-	s->u->ignore++;
 }
 
 static void sweep_update(struct sweep *s, struct alloc *a)
@@ -64,7 +58,7 @@ static void sweep_live(struct sweep *s, struct alloc *a)
 	} else if (is_asked_to_move(a)) {
 		reconcile_stop(s->c, a, -1, a->node->draining ? SAY_MIGRATING : SAY_NOT_NEEDED);
 		s->u->stop++;
-		if (feasible_node(f, a->node) == FILTER_NONE && s->g->spec->count > 0)
+		if (may_be_on(s, a->node))
 			want_on(s, a->node, a, false), s->u->place++;
 	} else if (s->g->spec->count < 1 || feasible_place(f, a->node) != FILTER_NONE ||
 	    feasible_check(f, a->node).kind == FILTER_CONSTRAINT) {
@@ -81,6 +75,23 @@ static void sweep_live(struct sweep *s, struct alloc *a)
 		s->u->in_place_update++;
 	} else {
 		sweep_update(s, a);
+	}
+}
+
+/* One that ended by itself. An ended sysbatch allocation has done its part; one of a system job waits until somebody asks for
+ * it: see core_put_retries(). A new version is a new chance. */
+static void sweep_ended(struct sweep *s, struct alloc *a)
+{
+	const struct alloc_extra *x = a->extra;
+	bool asked = x && x->transition && x->transition->force_reschedule;
+	if (!a->node || s->there[a->node->slot] || a->observed == OBSERVED_LOST)
+		return;
+	if (is_current(s, a) && !asked) {
+		s->there[a->node->slot] = true;
+		s->u->ignore++;
+	} else if (may_be_on(s, a->node)) {
+		want_on(s, a->node, a, true)->stop_with = asked ? SAY_RESCHEDULED : SAY_UPDATING;
+		s->u->place++;
 	}
 }
 
@@ -115,19 +126,16 @@ void reconcile_everywhere(struct reconcile *c, struct side *g, struct desired_up
 	struct sweep s = {.c = c, .g = g, .u = u};
 	s.there = arena_alloc(c->a, st->cap_nodes + 1);
 	find_room(&s);
-	for (uint32_t i = 0; i < g->n; i++) {
-		struct alloc *a = g->members[i].alloc;
-		if (alloc_is_live(a))
-			sweep_live(&s, a);
-		else
-			sweep_ended(&s, a);
-	}
-	for (uint32_t i = 0; i < st->cap_nodes && g->spec->count > 0; i++) {
-		struct node_entry *n = st->nodes[i];
-		if (!n || s.there[i] || feasible_node(&g->feasible, n) != FILTER_NONE ||
-		    feasible_check(&g->feasible, n).kind != FILTER_NONE)
+	for (uint32_t i = 0; i < g->n; i++)
+		if (alloc_is_live(g->members[i].alloc))
+			sweep_live(&s, g->members[i].alloc);
+	for (uint32_t i = g->n; i-- > 0;) /* of several the last one counts */
+		if (!alloc_is_live(g->members[i].alloc))
+			sweep_ended(&s, g->members[i].alloc);
+	for (uint32_t i = 0; i < st->cap_nodes; i++) {
+		if (!st->nodes[i] || s.there[i] || !may_be_on(&s, st->nodes[i]))
 			continue;
-		want_on(&s, n, NULL, false);
+		want_on(&s, st->nodes[i], NULL, false);
 		u->place++;
 	}
 	if (s.wait.remaining) {

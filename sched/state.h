@@ -43,7 +43,22 @@ struct amount {
 	int64_t cpu;    /* MHz */
 	int64_t memory; /* MiB */
 	int64_t disk;   /* MiB */
+	int64_t allocs; /* allocations */
 };
+static inline void amount_add(struct amount *to, const struct amount *x)
+{
+	to->cpu += x->cpu;
+	to->memory += x->memory;
+	to->disk += x->disk;
+	to->allocs += x->allocs;
+}
+static inline void amount_take(struct amount *from, const struct amount *x)
+{
+	from->cpu -= x->cpu;
+	from->memory -= x->memory;
+	from->disk -= x->disk;
+	from->allocs -= x->allocs;
+}
 
 /* What one allocation of a group asks for, worked out once for each job version. */
 struct port_ask {
@@ -121,7 +136,7 @@ struct node_entry {
 	struct amount used;  /* sum of the asks of allocations that hold (see alloc_holds) */
 	struct port_set *ports; /* taken ports: reserved by the node and of live allocations (sched/fit.h) */
 	struct link allocs;  /* struct alloc.by_node */
-	uint32_t n_allocs, n_holding;
+	uint32_t n_allocs;
 	uint64_t create_index, modify_index, alloc_index; /* alloc_index: last change of what is desired */
 	int64_t status_since;
 	struct node_gone *gone;    /* deleted allocations for the client to forget, newest last; a bounded courtesy, in no

@@ -298,10 +298,7 @@ static void hold(struct alloc *a)
 {
 	const struct amount *ask = &a->version->asks[a->group].amount;
 	struct node_entry *n = a->node;
-	n->used.cpu += ask->cpu;
-	n->used.memory += ask->memory;
-	n->used.disk += ask->disk;
-	n->n_holding++;
+	amount_add(&n->used, ask);
 	ports_add(n->ports, a);
 }
 
@@ -309,10 +306,7 @@ static void let_go(struct state *s, struct alloc *a)
 {
 	const struct amount *ask = &a->version->asks[a->group].amount;
 	struct node_entry *n = a->node;
-	n->used.cpu -= ask->cpu;
-	n->used.memory -= ask->memory;
-	n->used.disk -= ask->disk;
-	n->n_holding--;
+	amount_take(&n->used, ask);
 	ports_remove(n->ports, a);
 	node_capacity_grew(s, n);
 }

@@ -315,8 +315,7 @@ static void ask_failed(struct inquiry *q)
 	char when[TIME_STR];
 	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a)) {
 		int64_t at, delay;
-		if (a->desired != DESIRED_RUN || a->observed != OBSERVED_FAILED || !str_eq(alloc_group(a)->name, g->name) ||
-		    (a->extra && !uuid_is_nil(a->extra->next)))
+		if (a->desired != DESIRED_RUN || a->observed != OBSERVED_FAILED || !str_eq(alloc_group(a)->name, g->name))
 			continue;
 		enum reschedule_verdict v = reschedule_verdict(a, g->reschedule_policy, q->now, &at, &delay);
 		exhausted += v == RESCHEDULE_NEVER;

@@ -101,7 +101,9 @@ static void check_rescheduled(struct sim *s, const struct alloc *a, const struct
 	const struct wish *w = &s->wishes[atoi(a->version->spec->id + strlen("job-"))];
 	int64_t since = failed->extra->ended, within = 0;
 
-	if (failed->observed != OBSERVED_FAILED || failed->version != a->version || w->forced >= since)
+	/* One that was to go anyway may also end badly. */
+	if (failed->observed != OBSERVED_FAILED || failed->version != a->version || w->forced >= since ||
+	    !str_eq(failed->extra->desired_description, "alloc was rescheduled because it failed"))
 		return;
 	if (!p || (!p->unlimited && p->attempts < 1)) {
 		sim_fail(s, "a failed allocation of %s was replaced without a policy that allows it", a->version->spec->id);
@@ -155,10 +157,13 @@ static void check_placed(struct look *l, struct alloc *a)
 	s->placements++;
 	const struct alloc *previous = a->extra ? state_alloc(core_state(s->core), a->extra->previous) : NULL;
 
-	if (previous) {
-		s->replaced++;
+	s->replaced += previous != NULL;
+	if (previous && !everywhere)
 		check_rescheduled(s, a, previous);
-	}
+	if (previous && g->ephemeral_disk->sticky && previous->node && previous->node != a->node && !everywhere &&
+	    !rules_verdict(s, l->loads, j, a->version->spec, g, previous->node, a, true, NULL))
+		sim_fail(s, "allocation %s of %s.%s has left its disk on %s, where there is room", id, j->id, g->name,
+		    previous->node->spec->name);
 }
 
 /* ---- updates ---- */
@@ -176,6 +181,14 @@ static bool is_proven(const struct alloc *a, const struct update_strategy *u, in
 	return true;
 }
 
+/* Did it take the place of one that ran? On a node that is new to the job, or where it had ended, it does not. */
+static bool took_over(struct sim *s, const struct alloc *a)
+{
+	const struct alloc *b = a->extra ? state_alloc(core_state(s->core), a->extra->previous) : NULL;
+
+	return b && (!b->extra->ended || b->extra->ended > a->create_time);
+}
+
 /* One has just been stopped for an update: no more than allowed are missing or have yet to prove themselves. */
 static void check_pace(struct sim *s, const struct job_entry *j, const struct task_group *g)
 {
@@ -188,8 +201,7 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 			continue;
 		bool failed = a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
 
-		/* On a node that is new to the job nothing is replaced. */
-		if (j->type == JOB_SYSTEM && (!a->extra || uuid_is_nil(a->extra->previous)))
+		if (j->type == JOB_SYSTEM && !took_over(s, a))
 			continue;
 		there += rules_live(a);
 		if (a->version == j->current && (rules_live(a) || (failed && j->type == JOB_SERVICE)))

@@ -22,7 +22,7 @@ static void test_a_job_is_placed_and_its_evaluation_completes(void **unused)
 	assert_int_equal(world_count(w, "web", OBSERVED_PENDING), 3);
 	assert_int_equal(world_job(w, "web")->status, JOB_RUNNING);
 	assert_int_equal(state_eval(core_state(w->c), r.eval)->status, EVAL_COMPLETE);
-	assert_int_equal(world_node(w, 0)->n_holding, 3);
+	assert_int_equal(world_node(w, 0)->used.allocs, 3);
 	world_free(w);
 }
 
@@ -78,9 +78,9 @@ static void test_a_stopped_job_is_dead_and_a_purged_one_is_gone(void **unused)
 	assert_true(world_job(w, "web")->stop);
 	struct alloc *a = world_first_alloc(w, "web");
 	assert_int_equal(a->desired, DESIRED_STOP);
-	assert_int_equal(world_node(w, 0)->n_holding, 2); /* until the client says that they ended */
+	assert_int_equal(world_node(w, 0)->used.allocs, 2); /* until the client says that they ended */
 	assert_int_equal(world_report(w, a, "complete"), 0);
-	assert_int_equal(world_node(w, 0)->n_holding, 1);
+	assert_int_equal(world_node(w, 0)->used.allocs, 1);
 	assert_int_equal(core_job_deregister(w->c, "default", "web", true, 0, w->now, &out, NULL), 0);
 	assert_null(world_job(w, "web"));
 	world_settle(w);
@@ -250,7 +250,7 @@ static void test_a_silent_node_goes_down_and_its_work_elsewhere(void **unused)
 	struct node_event *last = world_node(w, 0)->spec->events.v[world_node(w, 0)->spec->events.n - 1];
 	assert_string_equal(last->message, "Node heartbeat missed");
 	assert_int_equal(world_count(w, "web", OBSERVED_LOST), 2);
-	assert_int_equal(world_node(w, 1)->n_holding, 2);
+	assert_int_equal(world_node(w, 1)->used.allocs, 2);
 	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
 	assert_int_equal(world_node(w, 0)->status, NODE_READY);
 	world_free(w);
@@ -272,14 +272,14 @@ static void test_a_lost_allocation_holds_its_room_until_its_node_says_that_it_en
 	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
 	world_settle(w);
 	/* The node is back, and the process may be there still: nothing is put on top of it. */
-	assert_int_equal(world_node(w, 0)->n_holding, 1);
+	assert_int_equal(world_node(w, 0)->used.allocs, 1);
 	assert_int_equal(world_job(w, "big")->n_allocs, 1);
 	assert_int_equal(world_report(w, lost, "running"), 0);
 	assert_int_equal(lost->observed, OBSERVED_LOST);
 	assert_int_equal(world_report(w, lost, "complete"), 0);
 	world_settle(w);
 	assert_int_equal(world_job(w, "big")->n_allocs, 2);
-	assert_int_equal(world_node(w, 0)->n_holding, 1);
+	assert_int_equal(world_node(w, 0)->used.allocs, 1);
 	world_free(w);
 }
 
@@ -358,7 +358,7 @@ static void test_a_node_hears_what_changed_and_what_is_gone(void **unused)
 	core_node_work(w->c, w->a, fixture_node_id(0), since, &work);
 	assert_int_equal(work.allocs.n, 3);
 	since = (uint64_t)work.index;
-	while (world_job(w, "web")->n_live || world_node(w, 0)->n_holding)
+	while (world_job(w, "web")->n_live || world_node(w, 0)->used.allocs)
 		for (LINK_EACH(&world_job(w, "web")->allocs, struct alloc, by_job, a))
 			world_report(w, a, "complete");
 	world_settle(w);

@@ -301,7 +301,7 @@ static bool count_node(void *arg, struct node_entry *n)
 		used.cpu += a->version->asks[a->group].amount.cpu;
 		used.memory += a->version->asks[a->group].amount.memory;
 	}
-	assert_int_equal(live, n->n_holding);
+	assert_int_equal(live, n->used.allocs);
 	assert_int_equal(used.cpu, n->used.cpu);
 	assert_int_equal(used.memory, n->used.memory);
 	return true;
