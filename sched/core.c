@@ -409,7 +409,7 @@ bool core_step(struct core *c, int64_t now)
 struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_entry *job, const char *group, int64_t now)
 {
 	struct job_entry *j = state_job_any(c->state, job->ns, job->id);
-	return j ? why_group(c->state, j, group, now, a) : NULL;
+	return j ? why_group(c->state, j, group, c->broker.ready.n, now, a) : NULL;
 }
 
 void core_tick(struct core *c, int64_t now)

@@ -436,12 +436,14 @@ struct place *place_begin(const struct place_request *r)
 	p->ask = &r->version->asks[r->group];
 	p->spread_algorithm = s->config && str_eq(s->config->scheduler_algorithm, "spread");
 	feasible_init(&p->feasible, s, r->version, r->group, r->arena);
-	init_affinities(p);
 	count_items(p);
+	p->of_slot = xcalloc(s->cap_nodes + 1, sizeof(*p->of_slot));
+	if (r->look)
+		return p;
+	init_affinities(p);
 	p->spreading = spreading_new(r->version, r->group, r->proposed);
 	p->metric = MODEL_NEW(r->arena, alloc_metric);
 	p->candidates = xcalloc(s->n_nodes + 1, sizeof(*p->candidates));
-	p->of_slot = xcalloc(s->cap_nodes + 1, sizeof(*p->of_slot));
 	for (uint32_t i = 0; i < s->cap_nodes; i++)
 		if (s->nodes[i])
 			consider(p, s->nodes[i]);

@@ -25,6 +25,7 @@ struct place_request {
 	uint32_t group;
 	uint64_t seed;
 	struct arena *arena; /* of metric and grants */
+	bool look; /* nothing will be placed: there are no candidates and no metric */
 };
 
 struct place;

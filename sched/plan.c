@@ -110,18 +110,13 @@ static void note_classes(struct planner *p, const struct feasible *f)
 	}
 }
 
-static void add_failure(struct planner *p, const struct place_request *r, struct place *place, const struct want *w)
+static void add_failure(struct planner *p, const struct place_request *r, struct place *place, const struct want *const *wants,
+    uint32_t n)
 {
-	const char *group = ((struct task_group *)p->out->version->spec->task_groups.v[w->group])->name;
-	struct alloc_metric *m = objmap_get(&p->failed, group);
-	intmap_set(p->a, &p->queued, group, intmap_get(&p->queued, group) + 1);
-	if (m) {
-		MODEL_SET(alloc_metric, m, coalesced_failures, m->coalesced_failures + 1);
-		return;
-	}
-	m = why_metric(place, r, w->node);
+	const char *group = ((struct task_group *)p->out->version->spec->task_groups.v[r->group])->name;
+	intmap_set(p->a, &p->queued, group, n);
 	note_classes(p, place_feasible(place));
-	objmap_set(p->a, &p->failed, group, m);
+	objmap_set(p->a, &p->failed, group, why_metric(place, r, wants, n));
 }
 
 /* The node that it has to be on, or is put on first: the one that holds the data of a disk that is to stay. */
@@ -139,6 +134,8 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 	const struct want *wants = &p->rec.wants[first];
 	struct uuid avoid[AVOID_MAX];
 	uint32_t updates_left = 0; /* that could not be made, so that spare ones may */
+	const struct want **failed = NULL;
+	uint32_t n_failed = 0, cap_failed = 0;
 	uint32_t metric = p->out->metrics.n, placed = p->out->n_places;
 	struct place_request r = {
 	    .proposed = &p->proposed,
@@ -168,7 +165,7 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 			continue;
 		}
 		if (!w->spare)
-			add_failure(p, &r, place, w);
+			LIST_ADD(p->a, failed, n_failed, cap_failed) = w;
 		room = room || make_room(p, place, w);
 		if (!room && w->kept)
 			place_remember(place, w->kept - 1);
@@ -177,6 +174,8 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 		else if (w->kept && !room)
 			updates_left++;
 	}
+	if (n_failed)
+		add_failure(p, &r, place, failed, n_failed);
 	if (p->out->n_places > placed)
 		objs_push(p->a, &p->out->metrics, place_metric(place));
 	place_end(place);

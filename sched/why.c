@@ -3,7 +3,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "sched/reconcile.h"
 #include "sched/update.h"
 
 #define START_PATIENCE (10 * SECOND) /* a node gets this long to start an allocation before anybody wonders */
@@ -75,17 +74,20 @@ static void examine(struct diagnosis *d, struct place *p, const struct place_req
 	if (filter.kind == FILTER_NONE)
 		filter = place_distinct(p, n);
 	if (filter.kind != FILTER_NONE) {
-		count_metric(d->a, m, n, filter.text, NULL);
+		if (m)
+			count_metric(d->a, m, n, filter.text, NULL);
 		add_cause(d, (struct cause){.filter = filter.kind, .key = filter.detail ? filter.detail : filter.text});
 		return;
 	}
 	struct fit_result fit = proposed_fit(r->proposed, n, ask, 0, NULL);
 	if (fit.dimension == FIT_OK) {
-		m->nodes_evaluated++;
+		if (m)
+			m->nodes_evaluated++;
 		d->fitting++;
 		return;
 	}
-	count_metric(d->a, m, n, NULL, &fit);
+	if (m)
+		count_metric(d->a, m, n, NULL, &fit);
 	add_cause(d, (struct cause){.dimension = fit.dimension, .short_by = fit.short_by,
 	                 .key = fit.dimension == FIT_PORTS ? port_key(d->a, fit.port) : NULL});
 }
@@ -186,23 +188,43 @@ static struct wait_reason *say(struct diagnosis *d)
 	return w;
 }
 
-static void diagnose(struct diagnosis *d, struct place *p, const struct place_request *r, const struct node_entry *on,
-    struct alloc_metric *m)
+static void examine_without(struct diagnosis *d, struct place *p, const struct place_request *r, const struct want *w,
+    const struct node_entry *on, struct alloc_metric *m)
 {
 	const struct state *s = r->proposed->state;
-	for (uint32_t i = 0; i < s->cap_nodes; i++)
-		if (s->nodes[i] && (!on || on == s->nodes[i]))
+	bool counts = w->kept && !r->proposed->items[w->kept - 1].gone;
+	if (counts)
+		place_forget(p, w->kept - 1);
+	for (uint32_t i = 0; i < s->cap_nodes && !on; i++)
+		if (s->nodes[i])
 			examine(d, p, r, s->nodes[i], m);
+	if (on)
+		examine(d, p, r, on, m);
+	if (counts)
+		place_remember(p, w->kept - 1);
 }
 
-struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct node_entry *on)
+/* Wants of one group that found no place. Those of a job that runs everywhere have a node each; all others look for the same,
+ * so that one speaks for them. */
+static void diagnose(struct diagnosis *d, struct place *p, const struct place_request *r, const struct want *const *wants,
+    uint32_t n, struct alloc_metric *m)
+{
+	if (!wants[0]->node)
+		examine_without(d, p, r, wants[0], NULL, m);
+	else
+		for (uint32_t i = 0; i < n; i++)
+			examine_without(d, p, r, wants[i], wants[i]->node, m);
+}
+
+struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct want *const *wants, uint32_t n)
 {
 	struct diagnosis d = {.a = r->arena};
 	struct alloc_metric *m = arena_copy(r->arena, place_metric(p), sizeof(*m));
 	m->nodes_evaluated = m->nodes_filtered = m->nodes_exhausted = 0;
 	m->constraint_filtered = m->class_filtered = m->dimension_exhausted = m->class_exhausted = (struct intmap){0};
 	m->score_meta_data = (struct objs){0};
-	diagnose(&d, p, r, on, m);
+	MODEL_SET(alloc_metric, m, coalesced_failures, n - 1);
+	diagnose(&d, p, r, wants, n, m);
 	m->reason = say(&d);
 	return m;
 }
@@ -213,6 +235,7 @@ struct inquiry {
 	const struct state *s;
 	struct job_entry *job;
 	uint32_t group;
+	uint64_t evals; /* that are queued */
 	int64_t now;
 	struct arena *a;
 	struct reconciled rec;
@@ -233,77 +256,67 @@ static const char *instant(int64_t t, char out[TIME_STR])
 	return time_format_rfc3339(t - t % SECOND, out);
 }
 
-struct queue_count {
-	const struct job_entry *job;
-	int64_t now, ahead, mine_index;
-	int64_t priority;
-};
-
-static bool count_queue(void *arg, struct eval_entry *e)
-{
-	struct queue_count *c = arg;
-	if (e->status == EVAL_PENDING && e->spec->wait_until <= c->now && e->job != c->job &&
-	    (e->spec->priority > c->priority || (e->spec->priority == c->priority && (int64_t)e->create_index < c->mine_index)))
-		c->ahead++;
-	return true;
-}
-
 /* There is room: what is missing is a look of the scheduler. */
 static struct wait_reason *say_evaluation(struct inquiry *q)
 {
-	struct queue_count c = {.job = q->job, .now = q->now, .mine_index = -1};
 	char when[TIME_STR];
 	int64_t later = NEVER;
+	bool queued = false;
 	if (q->s->config->pause_eval_broker)
 		return new_reason(q->a, "paused", "scheduling is paused (scheduler configuration: PauseEvalBroker)");
 	for (LINK_EACH(&q->job->evals, struct eval_entry, by_job, e)) {
 		if (e->status != EVAL_PENDING)
 			continue;
-		if (e->spec->wait_until > q->now) {
+		if (e->spec->wait_until > q->now)
 			later = MIN(later, e->spec->wait_until);
-			continue;
-		}
-		c.mine_index = (int64_t)e->create_index;
-		c.priority = e->spec->priority;
+		else
+			queued = true;
 	}
-	if (c.mine_index >= 0) {
-		state_each_eval(q->s, count_queue, &c);
+	if (queued && q->evals > 1)
 		return new_reason(q->a, "evaluation",
-		    arena_printf(q->a, "its evaluation is queued behind %lld other%s", (long long)c.ahead, c.ahead == 1 ? "" : "s"));
-	}
+		    arena_printf(q->a, "its evaluation is one of %llu that are queued", (unsigned long long)q->evals));
+	if (queued)
+		return new_reason(q->a, "evaluation", "its evaluation is queued");
 	if (later != NEVER)
 		return new_reason(q->a, "evaluation",
 		    arena_printf(q->a, "its next evaluation is due at %s", instant(later, when)));
 	return new_reason(q->a, "evaluation", "there is room for it now: the scheduler comes to it next");
 }
 
+/* What fits waits for nothing but the scheduler: all of it where one place is as good as another, else what fits on its node. */
+static struct wait_reason *say_where(struct inquiry *q, struct diagnosis *d, bool everywhere)
+{
+	if (everywhere ? !d->n : d->fitting > 0)
+		return say_evaluation(q);
+	struct wait_reason *w = say(d);
+	if (d->fitting)
+		MODEL_SET(wait_reason, w, text,
+		    arena_printf(q->a, "%s; for %lld of them %s", w->text, (long long)d->fitting, say_evaluation(q)->text));
+	return w;
+}
+
 static void ask_placement(struct inquiry *q)
 {
 	struct proposed proposed;
-	struct alloc_metric m = {0};
 	struct diagnosis d = {.a = q->a};
-	const struct node_entry *on = NULL;
-	uint32_t wants = 0, kept = 0;
+	const struct want **wants = arena_alloc(q->a, (q->rec.n_wants + 1) * sizeof(*wants));
+	uint32_t n = 0;
 	for (uint32_t i = 0; i < q->rec.n_wants; i++)
-		if (q->rec.wants[i].group == q->group && !q->rec.wants[i].spare) {
-			wants++;
-			on = q->rec.wants[i].node;
-			kept = q->rec.wants[i].kept;
-		}
-	if (!wants)
+		if (q->rec.wants[i].group == q->group && !q->rec.wants[i].spare)
+			wants[n++] = &q->rec.wants[i];
+	if (!n)
 		return;
 	proposed_init(&proposed, q->s, q->a);
 	for (uint32_t i = 0; i < q->rec.n_keeps; i++)
 		proposed_keep(&proposed, q->rec.keeps[i]);
-	struct place_request r = {.proposed = &proposed, .version = q->job->current, .group = q->group, .arena = q->a};
+	struct place_request r = {
+	    .proposed = &proposed, .version = q->job->current, .group = q->group, .arena = q->a, .look = true};
 	struct place *p = place_begin(&r);
-	if (kept)
-		place_forget(p, kept - 1);
-	diagnose(&d, p, &r, wants == 1 ? on : NULL, &m);
-	struct wait_reason *w = d.fitting && !on ? say_evaluation(q) : say(&d);
+	diagnose(&d, p, &r, wants, n, NULL);
 	place_end(p);
 	proposed_release(&proposed);
-	MODEL_SET(wait_reason, w, text, arena_printf(q->a, "%u allocation%s not placed: %s", wants, wants == 1 ? "" : "s", w->text));
+	struct wait_reason *w = say_where(q, &d, wants[0]->node != NULL);
+	MODEL_SET(wait_reason, w, text, arena_printf(q->a, "%u allocation%s not placed: %s", n, n == 1 ? "" : "s", w->text));
 	add_reason(q, w);
 }
 
@@ -366,10 +379,10 @@ static void ask_clients(struct inquiry *q)
 		                      node->spec->name ? node->spec->name : node->spec->id)));
 }
 
-struct wait_reason *why_group(
-    const struct state *s, struct job_entry *job, const char *group, int64_t now, struct arena *a)
+struct wait_reason *why_group(const struct state *s, struct job_entry *job, const char *group, uint64_t evals, int64_t now,
+    struct arena *a)
 {
-	struct inquiry q = {.s = s, .job = job, .now = now, .a = a};
+	struct inquiry q = {.s = s, .job = job, .evals = evals, .now = now, .a = a};
 	struct plan plan = {0};
 	struct eval ev = {0};
 	if (job->stop || job->purged || !job->current)

@@ -11,13 +11,13 @@
 #define SCHED_WHY_H
 
 #include "sched/place.h"
+#include "sched/reconcile.h"
 
-/* Of a group of a job; NULL when nothing of it waits. In the arena. */
-struct wait_reason *why_group(
-    const struct state *s, struct job_entry *job, const char *group, int64_t now, struct arena *a);
+/* Of a group of a job; NULL when nothing of it waits. In the arena. evals: how many evaluations are queued. */
+struct wait_reason *why_group(const struct state *s, struct job_entry *job, const char *group, uint64_t evals, int64_t now,
+    struct arena *a);
 
-/* The metric of a group that found no node: what rules each node out, with the sentence in .reason. on: only this node
- * counts (system jobs), or NULL. */
-struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct node_entry *on);
+/* The metric of wants of a group that found no place, one or more: what rules nodes out, with the sentence in .reason. */
+struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct want *const *wants, uint32_t n);
 
 #endif

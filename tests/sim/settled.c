@@ -291,6 +291,10 @@ static bool settled_job(void *arg, struct job_entry *j)
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
 		if (rules_live(a) && (j->stop || !job_group(j->current->spec, alloc_group(a)->name)))
 			sim_fail(x->s, "%s does not want its %s any more, yet it holds its node", j->id, alloc_group(a)->name);
+	for (uint32_t i = 0; i < j->summary.n; i++)
+		if ((j->stop || !job_group(j->current->spec, j->summary.v[i].key)) &&
+		    ((struct group_summary *)j->summary.v[i].value)->queued)
+			sim_fail(x->s, "%s does not want its %s any more, yet some are queued", j->id, j->summary.v[i].key);
 	if (j->stop)
 		return true;
 	OBJS_EACH (&j->current->spec->task_groups, struct task_group, g) {
