@@ -40,7 +40,7 @@ LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a
 TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
-.PHONY: all help check demo unit sim bench fuzz fuzzers format docs install uninstall clean deps
+.PHONY: all help check demo unit sim mutants bench fuzz fuzzers format docs install uninstall clean deps
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/drover $(BUILD)/drover-keeper ## build both executables into build/
@@ -102,6 +102,9 @@ $(O)/libtest.a: $(TESTLIB)
 $(O)/fuzz-%: $(O)/tests/fuzz/%_fuzz.o $(O)/libtest.a $(LIBS)
 	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 fuzzers: $(patsubst tests/fuzz/%_fuzz.c,$(O)/fuzz-%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+
+mutants: ## faults put into the core on purpose, and who notices them: make mutants SECONDS=60
+	@BUILD="$(BUILD)" scripts/mutants $(SECONDS_)
 
 fuzz: ## libFuzzer on everything strangers can send: make fuzz SECONDS=60
 	@BUILD="$(BUILD)" scripts/fuzz $(SECONDS_)

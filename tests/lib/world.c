@@ -64,6 +64,23 @@ void world_pass_time(struct world *w, int64_t d)
 	}
 }
 
+static bool beat(void *arg, struct node_entry *n)
+{
+	struct world *w = arg;
+	struct core_node_reply reply;
+	if (n->status == NODE_READY)
+		assert_int_equal(core_node_heartbeat(w->c, n->id, w->now, &reply, NULL), 0);
+	return true;
+}
+
+void world_live(struct world *w, int64_t d)
+{
+	for (int64_t end = w->now + d; w->now < end;) {
+		state_each_node(core_state(w->c), beat, w);
+		world_pass_time(w, MIN(end - w->now, 5 * SECOND));
+	}
+}
+
 int64_t world_add_node(struct world *w, unsigned n)
 {
 	struct core_node_reply reply;

@@ -25,7 +25,8 @@ struct world *world_new(void);
 void world_free(struct world *w);
 void world_commit(struct world *w);
 void world_settle(struct world *w);
-void world_pass_time(struct world *w, int64_t d);
+void world_pass_time(struct world *w, int64_t d); /* nobody is heard of */
+void world_live(struct world *w, int64_t d);      /* the nodes that are up beat meanwhile */
 int64_t world_add_node(struct world *w, unsigned n);
 struct core_eval_reply world_run_job(struct world *w, struct job *j);
 struct job_entry *world_job(struct world *w, const char *id);

@@ -20,6 +20,16 @@ static void set_properties(struct sim *s, struct node *node)
 	static const char *const features[] = {"a,b", "b, c", "a,b,c", ""};
 
 	node->meta = (struct strmap){0};
+	if (s->alike) {
+		strmap_set(s->arena, &node->meta, "rack", sim_chance(s, 0.5) ? "r0" : "r1");
+		strmap_set(s->arena, &node->meta, "features", "a,b");
+		strmap_set(s->arena, &node->attributes, "kernel.version", "5.10.0");
+		MODEL_SET(node, node, node_class, "");
+		MODEL_SET(node, node, node_pool, "default");
+		node->drivers = (struct objmap){0};
+		add_driver(s, node, "raw_exec", true);
+		return;
+	}
 	if (sim_chance(s, 0.9))
 		strmap_set(s->arena, &node->meta, "rack", SIM_PICK(s, racks));
 	if (sim_chance(s, 0.5))
@@ -70,7 +80,7 @@ static struct node *make_node(struct sim *s, uint32_t n)
 	MODEL_SET(node, node, datacenter, n % 5 == 4 ? "dc2" : "dc1");
 	MODEL_SET(node, node, http_addr, arena_printf(s->arena, "127.0.0.1:%u", 10000 + n));
 	strmap_set(s->arena, &node->attributes, "kernel.name", "linux");
-	strmap_set(s->arena, &node->attributes, "cpu.arch", SIM_PICK(s, arch));
+	strmap_set(s->arena, &node->attributes, "cpu.arch", s->alike ? "amd64" : SIM_PICK(s, arch));
 	strmap_set(s->arena, &node->attributes, "unique.hostname", node->name);
 	set_properties(s, node);
 	MODEL_SET(node, node, node_resources, make_resources(s));
@@ -104,6 +114,7 @@ static void new_identity(struct sim *s, uint32_t client)
 
 void machines_new(struct sim *s)
 {
+	s->alike = sim_chance(s, 0.3);
 	s->n_clients = 1 + (uint32_t)sim_below(s, sim_chance(s, 0.1) ? SIM_MACHINES : 12);
 	s->clients = xcalloc(s->n_clients, sizeof(*s->clients));
 	for (uint32_t i = 0; i < s->n_clients; i++) {

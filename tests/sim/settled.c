@@ -47,8 +47,11 @@ static struct counts count_nodes(struct sim *s, const struct loads *l, const str
 	for (uint32_t i = 0; i < st->cap_nodes; i++) {
 		int64_t short_by = 0;
 
-		if (st->nodes[i])
-			count_node(&c, rules_verdict(s, l, j, j->current->spec, g, st->nodes[i], NULL, true, &short_by), short_by);
+		if (!st->nodes[i])
+			continue;
+		const char *code = rules_verdict(s, l, j, j->current->spec, g, st->nodes[i], NULL, true, &short_by);
+
+		count_node(&c, code, short_by);
 	}
 	return c;
 }

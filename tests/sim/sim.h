@@ -155,6 +155,7 @@ struct sim {
 	uint32_t n_digests, cap_digests;
 	bool crash_due;
 	bool faults;
+	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
 	uint64_t steps, crashes, placements, replaced, reasons;
 	bool verbose;
