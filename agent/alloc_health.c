@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "agent/alloc_run.h"
+#include "agent/registry.h"
 #include "base/clock.h"
 
 #define MIN_HEALTHY_DEFAULT (10 * SECOND)
@@ -13,7 +14,7 @@ static const struct update_strategy *strategy(const struct alloc_run *a)
 	const struct job *j = a->job->job;
 	const struct update_strategy *u = a->group->update ? a->group->update : j->update;
 
-	if (!str_eq(j->type, "service") || !u || (MODEL_HAS(update_strategy, u, max_parallel) && u->max_parallel <= 0))
+	if (!str_eq(j->type, "service") || !u || str_eq(u->health_check, "manual") || (MODEL_HAS(update_strategy, u, max_parallel) && u->max_parallel <= 0))
 		return NULL;
 	return u;
 }
@@ -87,10 +88,31 @@ static void wake_at(struct alloc_run *a, int64_t at, int64_t now)
 	evtimer_add(a->health_timer, &tv);
 }
 
+static enum registry_health judge_checks(const struct alloc_run *a, const struct update_strategy *u, struct buf *why)
+{
+	bool by_checks = str_empty(u->health_check) || str_eq(u->health_check, "checks");
+
+	return by_checks && a->host->registry ? registry_health(a, why) : REGISTRY_FINE;
+}
+
+static void fail_by_deadline(struct alloc_run *a, const struct update_strategy *u, const struct buf *why)
+{
+	char span[DURATION_STR];
+	cleanup_free char *text = NULL;
+
+	duration_format(min_healthy(u), span);
+	if (why->len)
+		text = xasprintf("Checks not passing for min_healthy_time of %s by deadline: %s", span, why->data);
+	else
+		text = xasprintf("Task not running for min_healthy_time of %s by deadline", span);
+	decide(a, -1, text);
+}
+
 void alloc_health_step(struct alloc_run *a)
 {
 	const struct update_strategy *u = strategy(a);
 	int64_t now = clock_monotonic();
+	struct buf why cleanup_buf = BUF_INIT;
 
 	if (!u || a->health || a->stop_asked)
 		return;
@@ -98,7 +120,10 @@ void alloc_health_step(struct alloc_run *a)
 		decide(a, -1, "Unhealthy because of failed task");
 		return;
 	}
-	if (!all_up(a))
+	bool up = all_up(a);
+	enum registry_health checks = up ? judge_checks(a, u, &why) : REGISTRY_FINE;
+
+	if (!up || checks != REGISTRY_FINE)
 		a->healthy_since = 0;
 	else if (!a->healthy_since)
 		a->healthy_since = now;
@@ -106,15 +131,11 @@ void alloc_health_step(struct alloc_run *a)
 		decide(a, 1, NULL);
 		return;
 	}
-	if (now >= a->health_deadline) {
-		char text[128], span[DURATION_STR];
-
-		snprintf(text, sizeof(text), "Task not running for min_healthy_time of %s by deadline",
-		    duration_format(min_healthy(u), span));
-		decide(a, -1, text);
+	if (now >= a->health_deadline && checks != REGISTRY_UNKNOWN) {
+		fail_by_deadline(a, u, &why);
 		return;
 	}
-	int64_t next = a->health_deadline;
+	int64_t next = MAX(a->health_deadline, now + SECOND);
 
 	if (a->healthy_since)
 		next = MIN(next, a->healthy_since + min_healthy(u));

@@ -1,7 +1,8 @@
 /*
  * alloc_health: whether an allocation of a service with an update block is healthy: all its tasks have run for
- * min_healthy_time without a restart (healthy), or one has failed or healthy_deadline has passed (unhealthy). Said
- * once; judged by task states (health_check = "task_states").
+ * min_healthy_time without a restart (healthy), or one has failed or healthy_deadline has passed (unhealthy). With
+ * health_check = "checks", the default, its services must also have been registered and their checks passing for that time, as
+ * their on_update says; while Consul cannot be asked, the deadline waits. "manual": nothing is said here. Said once.
  */
 #ifndef AGENT_ALLOC_HEALTH_H
 #define AGENT_ALLOC_HEALTH_H
@@ -9,7 +10,7 @@
 struct alloc_run;
 
 void alloc_health_init(struct alloc_run *a);
-/* After every change of a task. */
+/* After every change of a task, a service or a check. */
 void alloc_health_step(struct alloc_run *a);
 
 #endif

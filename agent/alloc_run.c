@@ -5,6 +5,7 @@
 
 #include "agent/alloc_dir.h"
 #include "agent/alloc_health.h"
+#include "agent/registry.h"
 #include "agent/task_launch.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -83,6 +84,7 @@ void alloc_run_free(struct alloc_run *a)
 {
 	if (!a)
 		return;
+	registry_forget(a);
 	for (uint32_t i = 0; i < a->n; i++)
 		task_run_free(a->tasks[i]);
 	free(a->tasks);
@@ -135,6 +137,7 @@ int alloc_run_save(struct alloc_run *a, struct err *e)
 		.stopping = a->stop_asked,
 		.health = a->health,
 		.health_at = a->health_at,
+		.in_consul = registry_stands(a),
 		.tasks = tasks,
 		.n = a->n,
 	};
@@ -222,6 +225,7 @@ static void step(struct alloc_run *a)
 	for (uint32_t i = 0; i < a->n; i++)
 		view(a->tasks[i], &tasks[i]);
 	lifecycle_decide(tasks, a->n, a->stop_wanted, orders, &plan);
+	a->ending |= plan.reason != WHY_NONE;
 	if (!a->set_up && wants_start(a, orders)) {
 		set_up(a);
 		a->again = true;
@@ -248,6 +252,7 @@ void alloc_run_changed(struct alloc_run *a)
 		step(a);
 	}
 	a->stepping = false;
+	registry_sync(a);
 	alloc_health_step(a);
 	if (!a->ended_at && alloc_run_ended(a))
 		a->ended_at = clock_now();
@@ -266,7 +271,8 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	alloc_run_changed(a);
 }
 
-/* The group's shutdown_delay comes before the first signal: time for traffic to go elsewhere. */
+/* Its entries leave Consul; then comes the group's shutdown_delay, time for traffic to go elsewhere, and only then the first
+ * signal. */
 static void begin_stop(struct alloc_run *a)
 {
 	const struct desired_transition *dt = a->model->desired_transition;
@@ -275,6 +281,11 @@ static void begin_stop(struct alloc_run *a)
 
 	for (uint32_t i = 0; i < a->n; i++)
 		running |= task_run_has_process(a->tasks[i]);
+	if (running && !a->stop_timer) {
+		registry_sync(a);
+		if (registry_is_leaving(a, NULL))
+			return; /* alloc_run_left() comes back here */
+	}
 	if (!running || delay <= 0) {
 		a->stop_wanted = true;
 		return;
@@ -285,6 +296,13 @@ static void begin_stop(struct alloc_run *a)
 
 	a->stop_timer = evtimer_new(a->host->base, on_stop_timer, a);
 	evtimer_add(a->stop_timer, &tv);
+}
+
+void alloc_run_left(struct alloc_run *a)
+{
+	for (uint32_t i = 0; i < a->n; i++)
+		task_run_left(a->tasks[i]);
+	alloc_run_changed(a);
 }
 
 void alloc_run_stop(struct alloc_run *a, const char *why)
@@ -330,6 +348,8 @@ void alloc_run_restore(struct alloc_run *a, const struct alloc_record *record)
 		a->set_up |= a->tasks[i]->phase != TASK_PENDING;
 	}
 	a->stepping = a->restoring = false;
+	if (record && record->in_consul)
+		registry_restore(a);
 	if (alloc_run_ended(a))
 		for (uint32_t i = 0; i < a->n; i++)
 			a->ended_at = MAX(a->ended_at, a->tasks[i]->state->finished_at);
@@ -364,6 +384,7 @@ void alloc_run_update(struct alloc_run *a, const struct allocation *model, struc
 		                                                        : model->desired_description);
 	else
 		alloc_health_step(a);
+	registry_sync(a);
 }
 
 /* ---- what the servers are told ---- */
@@ -375,9 +396,11 @@ static const struct status {
 	{ "running", "Tasks are running" },
 	{ "failed", "Failed tasks" },
 	{ "complete", "All tasks have completed" },
+	{ "running", "Tasks have ended; their services leave Consul" },
 };
 
-/* An allocation counts as failed or complete only when nothing of it runs any more: that is when its room is free. */
+/* An allocation counts as failed or complete only when nothing of it runs any more, that is when its room is free, and when
+ * Consul has forgotten it, or has been given time enough to. */
 static const struct status *overall(const struct alloc_run *a)
 {
 	bool running = false, failed = false, over = true, between = false, waiting = false;
@@ -392,6 +415,8 @@ static const struct status *overall(const struct alloc_run *a)
 		between |= p == TASK_DEAD && a->tasks[i]->state->started_at != 0;
 		failed |= a->tasks[i]->state->failed;
 	}
+	if (over && registry_is_leaving(a, NULL))
+		return &statuses[4];
 	if (over)
 		return &statuses[failed ? 2 : 3];
 	return &statuses[running || (between && !waiting) ? 1 : 0];
@@ -418,6 +443,7 @@ void alloc_run_describe(struct alloc_run *a, struct arena *arena, struct alloc_u
 	for (uint32_t i = 0; i < a->n; i++)
 		objmap_set(arena, &out->task_states, a->tasks[i]->name, a->tasks[i]->state);
 	out->has |= MODEL_BIT(alloc_update, task_states);
+	MODEL_SET(alloc_update, out, in_consul, registry_stands(a));
 	if (a->health) {
 		struct deployment_status *d = MODEL_NEW(arena, deployment_status);
 		const struct deployment_status *given = a->model->deployment_status;

@@ -11,6 +11,8 @@
 #include "agent/task_run.h"
 
 struct event;
+struct presence;
+struct registry;
 
 struct job_ref { /* one version of a job, shared by its allocations */
 	uint32_t refs;
@@ -27,6 +29,7 @@ struct run_host { /* what allocations need of their client; outlives them */
 	const struct node *node;
 	const struct cgroup_host *cgroups;
 	const char *records; /* <state>/allocs */
+	struct registry *registry; /* NULL without Consul (agent/registry.h) */
 	/* Something that the servers or the disk should know has changed; called often, must only take note. */
 	void (*on_change)(void *arg, struct alloc_run *a);
 	void *arg;
@@ -49,7 +52,8 @@ struct alloc_run {
 	uint64_t index;     /* AllocModifyIndex of `model` */
 	bool set_up;        /* folders are there, ports were free */
 	bool stop_asked;    /* the servers want it stopped, or forgot it */
-	bool stop_wanted;   /* and the group's shutdown_delay is over */
+	bool stop_wanted;   /* and Consul has forgotten it, and the group's shutdown_delay is over */
+	bool ending;        /* its tasks are being stopped, whoever wants it */
 	bool stepping, again, restoring;
 	int health;         /* -1, 0 = not known yet, 1 */
 	int64_t health_at;  /* Unix ns */
@@ -59,6 +63,7 @@ struct alloc_run {
 	int64_t ended_at;   /* Unix ns; 0 while a task lives */
 	const char *told; /* status and health that were described last; NULL = none */
 	int told_health;
+	struct presence *presence; /* in Consul; of agent/registry.h, NULL = none */
 	/* of the client */
 	bool unsaved;       /* the record on disk is older than this */
 	bool queued;        /* waits to be reported */
@@ -82,6 +87,8 @@ void alloc_run_stop(struct alloc_run *a, const char *why);
 
 /* A task has changed: decides about the others. */
 void alloc_run_changed(struct alloc_run *a);
+/* Entries in Consul have gone, or have been waited for long enough. */
+void alloc_run_left(struct alloc_run *a);
 /* Something that is to be told and saved, without consequences for other tasks. */
 void alloc_run_touch(struct alloc_run *a);
 int alloc_run_save(struct alloc_run *a, struct err *e); /* writes the record of the tasks now */

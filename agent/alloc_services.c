@@ -291,3 +291,27 @@ void alloc_services(const struct services_source *src, struct arena *a, struct o
 		}
 	}
 }
+
+/* ---- when ---- */
+
+static bool is_main(const struct task *t)
+{
+	return !t->lifecycle || str_empty(t->lifecycle->hook);
+}
+
+bool alloc_services_stand(const struct task_group *g, const struct wanted_service *w,
+    enum task_stand (*of)(void *arg, const char *task), void *arg)
+{
+	const char *task = w->task ? w->task : w->spec->task_name;
+	bool up = false, down = false;
+
+	if (!str_empty(task))
+		return of(arg, task) == TASK_IS_UP;
+	OBJS_EACH(&g->tasks, struct task, t) {
+		enum task_stand stand = is_main(t) ? of(arg, t->name) : TASK_IS_DONE;
+
+		up |= stand == TASK_IS_UP;
+		down |= stand == TASK_IS_DOWN;
+	}
+	return up && !down;
+}

@@ -43,6 +43,16 @@ struct wanted_service {
 /* The group's services, then those of the tasks, each in the order of the job file. Strings are shared with the source. */
 void alloc_services(const struct services_source *src, struct arena *a, struct objs *out);
 
+enum task_stand {
+	TASK_IS_UP,   /* runs, and is to go on */
+	TASK_IS_DONE, /* has ended well */
+	TASK_IS_DOWN,
+};
+/* Whether a service is to stand, by its tasks: its own one is up; of a group's service that names none, a main task is up and
+ * no other one is down. */
+bool alloc_services_stand(const struct task_group *g, const struct wanted_service *w,
+    enum task_stand (*of)(void *arg, const char *task), void *arg);
+
 /* ---- for agent/alloc_checks.c ---- */
 
 struct services_scope { /* what stands around a service: its variables and its ports */

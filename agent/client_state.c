@@ -236,6 +236,7 @@ int client_state_save(const char *dir, const struct alloc_record *r, struct err 
 		wire_put_u64(&b, t->restart_asked);
 		put_object(&b, &type_task_state, t->state);
 	}
+	wire_put_u64(&b, r->in_consul);
 	return append(dir, KIND_STATE, &b, e);
 }
 
@@ -261,11 +262,12 @@ static struct alloc_record *take_state(struct frame f, struct arena *arena)
 		t->restarts.window_start = wire_i64(&w);
 		t->restarts.count = wire_i64(&w);
 		t->restart_at = wire_i64(&w);
-		t->restart_asked = wire_u64(&w) != 0;
+		t->restart_asked = wire_u64(&w);
 		t->state = MODEL_NEW(arena, task_state);
 		if (take_object(&w, &type_task_state, t->state, arena))
 			w.bad = true;
 	}
+	rec->in_consul = w.p < w.end && wire_u64(&w) != 0; /* older records do not have it */
 	return wire_end(&w) ? rec : NULL;
 }
 

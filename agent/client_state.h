@@ -24,7 +24,7 @@ struct task_record {
 	uint64_t starts; /* number of the last start */
 	struct restart_tracker restarts;
 	int64_t restart_at; /* Unix ns: when it starts again, of one that waits for that */
-	bool restart_asked; /* it is being stopped for a restart that somebody asked for */
+	uint64_t restart_asked; /* enum task_restart: it is being stopped for that */
 	struct task_state *state;
 };
 
@@ -32,6 +32,7 @@ struct alloc_record {
 	bool stopping;
 	int health; /* -1 unhealthy, 0 not known yet, 1 healthy */
 	int64_t health_at;
+	bool in_consul; /* entries of its services may stand there */
 	struct task_record *tasks;
 	uint32_t n;
 };

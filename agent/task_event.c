@@ -44,6 +44,8 @@ static const struct kind kinds[] = {
 	[EVENT_MAIN_DEAD] = { .type = "Main Tasks Dead", .bare = "Main tasks in the group died" },
 	[EVENT_ALLOC_UNHEALTHY] = { .type = "Alloc Unhealthy", .display = "%T", .bare = "Allocation is unhealthy",
 	    .text_detail = "message", .text_offset = AT(message) },
+	[EVENT_NOT_REGISTERED] = { .type = "Service Not Registered", .display = "%T", .bare = "A service is not registered",
+	    .text_detail = "message", .text_offset = AT(message) },
 };
 
 /* Sets a field by its offset, with the bit that its place in the table has. */

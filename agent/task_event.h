@@ -27,6 +27,7 @@ enum task_event_kind {
 	EVENT_LEADER_DEAD,
 	EVENT_MAIN_DEAD,
 	EVENT_ALLOC_UNHEALTHY,  /* text */
+	EVENT_NOT_REGISTERED,   /* text: which service, and why Consul does not have it */
 };
 
 /* Appends to state->events, in its arena; texts are copied. Returns the event. */

@@ -325,6 +325,32 @@ int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, enum tas
 	return r;
 }
 
+static int context_in(struct task_run *t, const struct alloc_paths *paths, struct arena *a, struct keeper_spec *spec,
+    struct err *e)
+{
+	struct strmap env;
+	struct value *config;
+	int r;
+
+	build_env(t, paths, a, &env);
+	if ((r = read_config(t, &env, a, &config, e)) || (r = prepare(t, paths, &env, config, a, spec, e)) ||
+	    (r = make_cgroup(t, spec, a, e)))
+		return r;
+	spec->work_dir = arena_strdup(a, spec->work_dir);
+	return 0;
+}
+
+int task_launch_context(struct task_run *t, struct arena *a, struct keeper_spec *spec, struct err *e)
+{
+	struct alloc_paths paths = { 0 };
+	int r = alloc_paths_init(&paths, t->alloc->host->config->alloc_dir, t->alloc->id, t->name, e);
+
+	if (r == 0)
+		r = context_in(t, &paths, a, spec, e);
+	alloc_paths_free(&paths);
+	return r;
+}
+
 void task_launch_clean(struct task_run *t)
 {
 	const struct cgroup_host *h = t->alloc->host->cgroups;

@@ -9,6 +9,8 @@
 
 /* 0: the keeper is on its way, events follow. On failure *what is the event that tells of it. */
 int task_launch(struct task_run *t, keeper_fn *fn, struct keeper **out, enum task_event_kind *what, struct err *e);
+/* The context of a task, for a command that runs beside it: all of the spec but command and arguments, in the arena. */
+int task_launch_context(struct task_run *t, struct arena *a, struct keeper_spec *spec, struct err *e);
 /* Whether the same start may succeed another time: no memory, no descriptors, disk full. */
 bool task_launch_may_work_later(int code);
 /* Removes what the process left: its cgroups, and what still lives in them. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "agent/alloc_run.h"
+#include "agent/registry.h"
 #include "agent/signals.h"
 #include "agent/stray.h"
 #include "agent/task_launch.h"
@@ -234,8 +235,8 @@ static void ended(struct task_run *t, enum restart_cause cause)
 		return;
 	}
 	if (t->restart_asked)
-		cause = RESTART_ASKED;
-	t->restart_asked = false;
+		cause = t->restart_asked == TASK_RESTART_FREE ? RESTART_ASKED : RESTART_EXIT_FAILED;
+	t->restart_asked = TASK_RESTART_NONE;
 	restart_decide(&t->restarts, policy, restart_on_success(job->type, t->def->lifecycle), cause, now, jitter(), &d);
 	switch (d.verdict) {
 	case RESTART_AGAIN:
@@ -297,7 +298,7 @@ static void on_started(struct task_run *t)
 		return;
 	mark_started(t);
 	if (t->stop_wanted || t->restart_asked)
-		step_killing(t);
+		step_killing(t); /* nothing of it stands in Consul yet */
 	alloc_run_changed(t->alloc);
 }
 
@@ -408,6 +409,33 @@ static void add_reason(struct task_run *t, enum lifecycle_reason reason, const c
 		task_run_event(t, EVENT_MAIN_DEAD, NULL, 0);
 }
 
+/* Out of Consul first, then time for traffic to go elsewhere, then the signal. */
+static void begin_stopping(struct task_run *t, int64_t delay, bool delay_only_if_listed)
+{
+	registry_sync(t->alloc);
+	t->leaving = registry_is_leaving(t->alloc, t->name);
+	t->delay = t->leaving || !delay_only_if_listed ? delay : 0;
+	if (!t->leaving && t->delay <= 0) {
+		step_killing(t);
+		return;
+	}
+	move(t, TASK_STOPPING);
+	if (!t->leaving)
+		set_timer(t, t->delay);
+	alloc_run_touch(t->alloc);
+}
+
+void task_run_left(struct task_run *t)
+{
+	if (t->phase != TASK_STOPPING || !t->leaving || registry_is_leaving(t->alloc, t->name))
+		return;
+	t->leaving = false;
+	if (t->delay > 0)
+		set_timer(t, t->delay);
+	else
+		step_killing(t);
+}
+
 void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char *sibling, bool at_once)
 {
 	int64_t delay = at_once ? 0 : t->def->shutdown_delay;
@@ -419,7 +447,7 @@ void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char 
 	if (t->stop_wanted || t->phase == TASK_DEAD)
 		return;
 	t->stop_wanted = true;
-	t->restart_asked = false;
+	t->restart_asked = TASK_RESTART_NONE;
 	add_reason(t, reason, sibling);
 	switch (t->phase) {
 	case TASK_BACKOFF: /* waits to restart: nothing runs */
@@ -432,27 +460,34 @@ void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char 
 		set_timer(t, ADOPT_LOOK);
 		break;
 	case TASK_RUNNING:
-		if (delay > 0) {
-			move(t, TASK_STOPPING);
-			set_timer(t, delay);
-			alloc_run_touch(t->alloc);
-		} else {
-			step_killing(t);
-		}
+		begin_stopping(t, delay, false);
 		break;
 	default: /* it is being killed for a restart already: it ends, and stays down */
 		break;
 	}
 }
 
-int task_run_restart(struct task_run *t, struct err *e)
+static int restart(struct task_run *t, enum task_restart how, const char *why, struct err *e)
 {
 	if (t->phase != TASK_RUNNING)
 		return err_set(e, -ESRCH, "Task not running");
-	task_run_event(t, EVENT_RESTART_SIGNALED, "User requested restart", 0);
-	t->restart_asked = true;
-	step_killing(t);
+	task_run_event(t, EVENT_RESTART_SIGNALED, why, 0);
+	t->restart_asked = how;
+	begin_stopping(t, t->def->shutdown_delay, true);
 	return alloc_run_save(t->alloc, e);
+}
+
+int task_run_restart(struct task_run *t, struct err *e)
+{
+	return restart(t, TASK_RESTART_FREE, "User requested restart", e);
+}
+
+void task_run_restart_failing(struct task_run *t, const char *why)
+{
+	struct err e cleanup_err = ERR_INIT;
+
+	if (restart(t, TASK_RESTART_COUNTS, why, &e) < 0)
+		log_debug("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
 }
 
 int task_run_signal(struct task_run *t, int signal, struct err *e)
@@ -538,7 +573,7 @@ void task_run_restore(struct task_run *t, const struct task_record *r)
 	t->state = model_copy(t->arena, &type_task_state, r->state);
 	t->restarts = r->restarts;
 	t->starts = r->starts;
-	t->restart_asked = r->restart_asked;
+	t->restart_asked = r->restart_asked <= TASK_RESTART_COUNTS ? (enum task_restart)r->restart_asked : TASK_RESTART_FREE;
 	t->phase = r->phase < TASK_PHASES ? (enum task_phase)r->phase : TASK_PENDING;
 	if (task_run_has_process(t)) {
 		restore_process(t);

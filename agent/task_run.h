@@ -19,11 +19,17 @@ enum task_phase { /* numbers are in the records on disk */
 	TASK_PENDING,  /* its turn has not come */
 	TASK_STARTING, /* given to a keeper, no word yet */
 	TASK_RUNNING,
-	TASK_STOPPING, /* shutdown_delay: still runs, no signal yet */
+	TASK_STOPPING, /* out of Consul, then shutdown_delay: still runs, no signal yet */
 	TASK_KILLING,  /* kill signal sent; SIGKILL at the end of kill_timeout */
 	TASK_BACKOFF,  /* ended; starts again after a delay */
 	TASK_DEAD,
 	TASK_PHASES,
+};
+
+enum task_restart { /* numbers are in the records on disk */
+	TASK_RESTART_NONE,
+	TASK_RESTART_FREE,   /* a person asked */
+	TASK_RESTART_COUNTS, /* it does not do its work: as if it had failed */
 };
 
 struct task_usage_sample { /* what agent/usage.c saw last */
@@ -48,7 +54,9 @@ struct task_run {
 	int64_t restart_at;    /* Unix ns, of the next start while it waits for that */
 	int64_t exited_at;     /* Unix ns, of the last process; 0 while one runs */
 	bool stop_wanted;      /* and no restart follows */
-	bool restart_asked;
+	enum task_restart restart_asked;
+	bool leaving;          /* STOPPING: its services are on their way out of Consul */
+	int64_t delay;         /* and what comes then, before the signal */
 	bool sigkilled;
 	int64_t kill_at;       /* monotonic: a start that hangs is ended by force; 0 = no stop is wanted */
 	struct task_usage_sample usage;
@@ -71,6 +79,10 @@ void task_run_stop(struct task_run *t, enum lifecycle_reason reason, const char 
 void task_run_fail_setup(struct task_run *t, const char *sentence);
 /* -ESRCH: "Task not running". */
 int task_run_restart(struct task_run *t, struct err *e);
+/* The same because a check says so: through the restart policy. Does nothing when it does not run. */
+void task_run_restart_failing(struct task_run *t, const char *why);
+/* Entries in Consul have gone, or have been waited for long enough. */
+void task_run_left(struct task_run *t);
 int task_run_signal(struct task_run *t, int signal, struct err *e);
 /* Takes up what the record says; processes are adopted. Called once, before anything else. */
 void task_run_restore(struct task_run *t, const struct task_record *r);
