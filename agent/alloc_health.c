@@ -135,7 +135,7 @@ void alloc_health_step(struct alloc_run *a)
 		fail_by_deadline(a, u, &why);
 		return;
 	}
-	int64_t next = MAX(a->health_deadline, now + SECOND);
+	int64_t next = now < a->health_deadline ? a->health_deadline : now + SECOND;
 
 	if (a->healthy_since)
 		next = MIN(next, a->healthy_since + min_healthy(u));

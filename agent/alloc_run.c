@@ -382,9 +382,8 @@ void alloc_run_update(struct alloc_run *a, const struct allocation *model, struc
 	if (alloc_run_wants_stop(model))
 		alloc_run_stop(a, str_empty(model->desired_description) ? "the servers want it stopped"
 		                                                        : model->desired_description);
-	else
-		alloc_health_step(a);
-	registry_sync(a);
+	registry_sync(a); /* services of another job version, or of a canary that has been promoted */
+	alloc_health_step(a);
 }
 
 /* ---- what the servers are told ---- */

@@ -7,6 +7,7 @@
 #include "agent/client_table.h"
 #include "agent/fingerprint.h"
 #include "agent/pull.h"
+#include "agent/registry.h"
 #include "agent/signals.h"
 #include "agent/stray.h"
 #include "agent/usage.h"
@@ -31,6 +32,7 @@ struct client {
 	struct arena *arena; /* of the node and the configuration */
 	struct node *node;
 	char *state_dir, *records;
+	char *cluster; /* id; NULL = not known yet */
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
 	struct event *flush, *gc, *silence, *end;
@@ -216,7 +218,61 @@ static void on_work(void *arg, const struct node_work *work, bool stale, bool wh
 	}
 }
 
+/* ---- Consul ---- */
+
+/* The cluster marks what is registered; remembered, so that the next start marks it alike from the beginning. */
+static void set_cluster(struct client *c, const char *id)
+{
+	cleanup_free char *path = path_join(c->state_dir, "cluster");
+	struct err e cleanup_err = ERR_INIT;
+
+	if (str_empty(id) || str_eq(id, c->cluster))
+		return;
+	free(c->cluster);
+	c->cluster = xstrdup(id);
+	services_set_cluster(c->config->services, id);
+	if (file_write_atomic(path, id, strlen(id), 0600, false, &e) < 0)
+		log_warn("client", "%s", err_str(&e));
+}
+
+static void on_hello(void *arg, const struct node_hello *hello)
+{
+	struct client *c = arg;
+
+	if (c->config->services)
+		set_cluster(c, hello->cluster_id);
+}
+
+static void on_consul_agent(void *arg, const struct consul_agent_self *self)
+{
+	struct client *c = arg;
+	struct fingerprint f = { .arena = c->arena, .node = c->node, .config = c->config, .root = "" };
+
+	if (fingerprint_consul(&f, self) && c->pull)
+		pull_renew(c->pull);
+}
+
+static void start_registry(struct client *c)
+{
+	static const struct registry_ops ops = { .on_agent = on_consul_agent };
+	cleanup_free char *path = path_join(c->state_dir, "cluster");
+	struct buf id cleanup_buf = BUF_INIT;
+
+	if (!c->config->services)
+		return;
+	if (access(path, F_OK) == 0 && file_read(path, UUID_STR, &id, NULL) == 0 && id.len)
+		services_set_cluster(c->config->services, c->cluster = buf_take(&id));
+	c->table.host.registry = registry_new(c->base, c->config->consul, c->config->services, &ops, c);
+}
+
+void client_on_service(struct client *c, const char *id, enum services_event event, const struct err *e)
+{
+	if (c && c->table.host.registry)
+		registry_on_service(c->table.host.registry, id, event, e);
+}
+
 static const struct pull_ops pull_ops = {
+	.on_hello = on_hello,
 	.on_work = on_work,
 	.on_registered = on_registered,
 	.collect = collect,
@@ -283,7 +339,7 @@ static void keep_config(struct client *c, const struct client_config *from)
 	struct client_config *k = &c->kept;
 
 	*k = *from;
-	const char **const texts[] = { &k->region, &k->datacenter, &k->name, &k->node_class, &k->node_pool, &k->data_dir,
+	const char **const texts[] = { &k->service_name, &k->region, &k->datacenter, &k->name, &k->node_class, &k->node_pool, &k->data_dir,
 		&k->alloc_dir, &k->state_dir, &k->http_addr, &k->bind_ip, &k->reserved_ports, &k->network_interface, &k->cgroup_parent };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -361,6 +417,7 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	c->flush = evtimer_new(base, on_flush, c);
 	c->gc = evtimer_new(base, on_gc, c);
 	c->silence = evtimer_new(base, on_silence, c);
+	start_registry(c);
 	client_table_restore(&c->table);
 	on_gc(-1, 0, c);
 	c->pull = pull_start(base, link, c->node, &pull_ops, c);
@@ -388,11 +445,13 @@ void client_stop(struct client *c)
 	if (c->silence)
 		event_free(c->silence);
 	client_table_release(&c->table);
+	registry_free(c->table.host.registry);
 	usage_free(c->usage);
 	arena_free(c->arena);
 	free(c->queue);
 	free(c->records);
 	free(c->state_dir);
+	free(c->cluster);
 	free(c);
 }
 
@@ -457,6 +516,16 @@ int client_alloc_stats(struct client *c, const char *alloc_id, struct buf *json,
 	if (!a)
 		return -ENOENT;
 	usage_alloc(c->usage, a, c->mhz, json);
+	return 0;
+}
+
+int client_alloc_services(struct client *c, const char *alloc_id, struct arena *a, struct objs *out, struct err *e)
+{
+	struct alloc_run *run = find(c, alloc_id, e);
+
+	if (!run)
+		return -ENOENT;
+	registry_describe(run, a, out);
 	return 0;
 }
 

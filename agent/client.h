@@ -6,6 +6,7 @@
 #define AGENT_CLIENT_H
 
 #include "agent/link.h"
+#include "discovery/services.h"
 
 struct event_base;
 
@@ -29,6 +30,9 @@ struct client_config {
 	int64_t gc_max_age; /* of ended allocations; 0 = no limit by age */
 	const char *cgroup_parent;
 	int64_t task_files;     /* soft limit of open files for tasks; 0 = the agent's own */
+	struct consul *consul;  /* NULL: services are not registered */
+	struct services *services; /* of that Consul; both outlive the client */
+	const char *service_name; /* that the client itself is registered as; NULL = it is not */
 };
 
 /* Whether an option that is a list names a word: "raw_exec, exec". */
@@ -44,11 +48,15 @@ void client_stop(struct client *c);
 /* For an agent that keeps nothing: hears no server any more and stops every task, politely at first. Calls done when none
  * lives; who does not want to wait so long just goes on to client_stop(). */
 void client_end(struct client *c, void (*done)(void *), void *arg);
+/* What became of a service of this agent: services_ops.on_event. NULL is fine. */
+void client_on_service(struct client *c, const char *id, enum services_event event, const struct err *e);
 const char *client_node_id(const struct client *c);
 const struct node *client_node(const struct client *c);
 
 /* What the HTTP layer asks (all answers in the caller's arena or buffer; -ENOENT: unknown allocation or task). */
 int client_alloc_stats(struct client *c, const char *alloc_id, struct buf *json, struct err *e);
+/* Its services in Consul with their checks: struct service_registration, in the arena. */
+int client_alloc_services(struct client *c, const char *alloc_id, struct arena *a, struct objs *out, struct err *e);
 void client_host_stats(struct client *c, struct buf *json);
 int client_alloc_restart(struct client *c, const char *alloc_id, const char *task, bool all_tasks, struct err *e);
 int client_alloc_signal(struct client *c, const char *alloc_id, const char *task, const char *signal, struct err *e);

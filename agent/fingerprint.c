@@ -178,9 +178,17 @@ static void set_identity(struct fingerprint *f)
 	MODEL_SET(node, n, node_class, c->node_class ? c->node_class : "");
 	MODEL_SET(node, n, node_pool, str_empty(c->node_pool) ? "default" : c->node_pool);
 	MODEL_SET(node, n, cgroup_parent, c->cgroup_parent ? c->cgroup_parent : "");
+	if (!str_empty(c->service_name))
+		fingerprint_set(f, "drover.service", "%s", c->service_name);
 	for (uint32_t i = 0; i < c->meta.n; i++)
 		strmap_set(f->arena, &n->meta, c->meta.v[i].key, c->meta.v[i].value);
 	n->has |= MODEL_BIT(node, meta) | MODEL_BIT(node, attributes) | MODEL_BIT(node, drivers);
+}
+
+void fingerprint_set_class(struct fingerprint *f)
+{
+	MODEL_SET(node, f->node, computed_class,
+	    arena_printf(f->arena, "v1:%llu", (unsigned long long)fingerprint_class(f->node)));
 }
 
 void fingerprint_node(struct fingerprint *f)
@@ -190,6 +198,5 @@ void fingerprint_node(struct fingerprint *f)
 	set_reserved(f);
 	for (size_t i = 0; i < ARRAY_LEN(probes); i++)
 		probes[i](f);
-	MODEL_SET(node, f->node, computed_class,
-	    arena_printf(f->arena, "v1:%llu", (unsigned long long)fingerprint_class(f->node)));
+	fingerprint_set_class(f);
 }

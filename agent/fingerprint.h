@@ -7,6 +7,7 @@
 #define AGENT_FINGERPRINT_H
 
 #include "agent/client.h"
+#include "discovery/consul.h"
 
 struct fingerprint {
 	struct arena *arena;
@@ -17,6 +18,9 @@ struct fingerprint {
 
 /* Fills in a whole node but for id and secret. */
 void fingerprint_node(struct fingerprint *f);
+/* consul.*, unique.consul.name, as the local Consul agent says. Whether anything of it is new. */
+bool fingerprint_consul(struct fingerprint *f, const struct consul_agent_self *self);
+void fingerprint_set_class(struct fingerprint *f); /* after a change */
 /* A stable hash of what is not unique to one machine: nodes of one class are feasible for the same groups. */
 uint64_t fingerprint_class(const struct node *n);
 

@@ -43,6 +43,7 @@ struct pull {
 	struct channel channels[CHANNELS];
 	struct ticket *tickets;
 	bool registered;
+	bool node_changed;        /* since it was registered */
 	bool has_reports, urgent; /* what waits to be reported */
 	bool report_now;          /* a report is scheduled for this turn */
 	uint64_t index, seen; /* next question; highest answer */
@@ -139,7 +140,9 @@ static void on_hello(struct pull *p, const struct node_hello *hello)
 		p->ttl = hello->heartbeat_ttl;
 	/* Not in step with all the others; and three times within a ttl, so that with the link's time before it asks a second server
 	 * one that hangs is left before half of it is over. */
-	schedule(p, CHANNEL_CONTROL, (int64_t)((double)p->ttl * (0.27 + 0.06 * jitter())));
+	schedule(p, CHANNEL_CONTROL, p->node_changed ? 0 : (int64_t)((double)p->ttl * (0.27 + 0.06 * jitter())));
+	if (hello && p->ops->on_hello)
+		p->ops->on_hello(p->arg, hello);
 }
 
 static void on_registered(void *arg, const struct link_answer *answer)
@@ -176,12 +179,31 @@ static void on_heartbeat(void *arg, const struct link_answer *answer)
 	on_hello(p, answer->hello);
 }
 
+/* They knew it already: nothing but the node itself is told anew. */
+static void on_renewed(void *arg, const struct link_answer *answer)
+{
+	struct pull *p = ((struct ticket *)arg)->pull;
+
+	p->node_changed |= answer->err.code != 0;
+	on_heartbeat(arg, answer);
+}
+
 static void step_control(struct pull *p)
 {
-	if (p->registered)
-		p->link->ops->heartbeat(p->link, on_heartbeat, ticket_new(p, CHANNEL_CONTROL));
+	struct ticket *t = ticket_new(p, CHANNEL_CONTROL);
+
+	if (p->registered && !p->node_changed)
+		p->link->ops->heartbeat(p->link, on_heartbeat, t);
 	else
-		p->link->ops->node_register(p->link, p->node, on_registered, ticket_new(p, CHANNEL_CONTROL));
+		p->link->ops->node_register(p->link, p->node, p->registered ? on_renewed : on_registered, t);
+	p->node_changed = false;
+}
+
+void pull_renew(struct pull *p)
+{
+	p->node_changed = true;
+	if (p->registered && !p->channels[CHANNEL_CONTROL].busy)
+		schedule(p, CHANNEL_CONTROL, 0);
 }
 
 /* ---- work ---- */

@@ -15,6 +15,8 @@ struct pull_ops { /* what the conversation is about; called from the loop */
 	/* stale: the answer is older than one seen before; it must not stop anything. whole: it names all that the servers
 	 * know of this node, not what has changed. */
 	void (*on_work)(void *arg, const struct node_work *work, bool stale, bool whole);
+	/* With each answer to a registration or heartbeat. */
+	void (*on_hello)(void *arg, const struct node_hello *hello);
 	/* The servers know the node (again): everything should be reported. */
 	void (*on_registered)(void *arg);
 	/* Fills in what waits to be reported, at most a batch; false when nothing does. */
@@ -31,6 +33,8 @@ void pull_stop(struct pull *p);
 void pull_push(struct pull *p, bool urgent);
 /* Monotonic: when a server answered last; the start of the conversation when none has. */
 int64_t pull_contact(const struct pull *p);
+/* The node is another one than it was: the servers are told. */
+void pull_renew(struct pull *p);
 void pull_stats(const struct pull *p, struct client_stats *out); /* heartbeat, server, waiting_for */
 
 #endif

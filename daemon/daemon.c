@@ -260,6 +260,7 @@ static void on_service(void *arg, const char *id, enum services_event event, con
 	else
 		log_debug("consul", "service %s is %s", id, event == SERVICES_REGISTERED ? "registered" : "removed");
 	members_on_service(r->d.members, id, event);
+	client_on_service(r->d.client, id, event, e);
 }
 
 static void on_consul_trouble(void *arg, const struct err *e)
@@ -313,6 +314,17 @@ static void on_missing_check(void *arg)
 		services_kick(r->d.services);
 }
 
+/* The cluster is known: what this agent registers bears its mark. */
+static void on_role(void *arg)
+{
+	struct running *r = arg;
+	const struct state *s = r->d.server ? core_state(server_core(r->d.server)) : NULL;
+	char id[UUID_STR];
+
+	if (s && r->d.services && !uuid_is_nil(s->cluster_id))
+		services_set_cluster(r->d.services, uuid_format(s->cluster_id, id));
+}
+
 static int start_server(struct running *r, struct err *e)
 {
 	struct daemon *d = &r->d;
@@ -325,10 +337,14 @@ static int start_server(struct running *r, struct err *e)
 	    .check_ttl = MEMBERS_SESSION_TTL,
 	    .on_fatal = on_fatal,
 	    .on_missing_check = on_missing_check,
+	    .on_role = on_role,
 	    .arg = r,
 	};
 
-	return server_start(d->base, &sc, &d->server, e) < 0 ? err_wrap(e, "server") : 0;
+	if (server_start(d->base, &sc, &d->server, e) < 0)
+		return err_wrap(e, "server");
+	on_role(r);
+	return 0;
 }
 
 /* A server that always leads is reached directly; one that may follow passes on what it is asked over HTTP. */
@@ -392,6 +408,9 @@ static int start_client(struct daemon *d, struct err *e)
 	    .gc_inode_usage_threshold = c->client.gc_inode_usage_threshold,
 	    .gc_max_age = c->client.gc_max_age,
 	    .cgroup_parent = c->client.cgroup_parent,
+	    .consul = d->consul,
+	    .services = d->services,
+	    .service_name = d->services && c->consul.auto_advertise ? c->consul.client_service_name : NULL,
 	};
 
 	if (make_link(d, e) < 0)
