@@ -41,6 +41,7 @@ struct item {
 	bool present, differs;
 	struct consul_call *call;
 	bool again; /* it changed while the call was under way */
+	bool altered; /* by us: checks of its earlier description have to go once it is registered */
 	char *stray; /* TODO_CHECKS: the check to remove first */
 	char *error;
 	unsigned failures;
@@ -324,6 +325,8 @@ static void on_item_done(void *arg, const struct consul_answer *answer)
 			for (struct report *r = s->reports; r; r = r->next)
 				if (r->item == it)
 					r->due = 0;
+			if (STEAL(it->altered))
+				services_kick(s);
 			s->ops->on_event(s->arg, it->id, SERVICES_REGISTERED, NULL);
 		}
 	}
@@ -495,10 +498,8 @@ void services_want(struct services *s, const struct consul_service_registration 
 	it->want = want;
 	it->differs = it->present;
 	it->due = 0;
+	it->altered |= it->present;
 	plan(it, TODO_REGISTER);
-	/* Checks that an earlier description had go with the next comparison. */
-	if (it->present)
-		services_kick(s);
 }
 
 bool services_unwant(struct services *s, const char *id)

@@ -60,6 +60,8 @@ static bool is_known(const struct alloc *a, const struct alloc_update *u)
 	if (!str_empty(u->client_status) && name_index(observed_names, u->client_status) != a->observed &&
 	    (alloc_is_live(a) || alloc_holds(a)))
 		return false;
+	if (MODEL_HAS(alloc_update, u, in_consul) && u->in_consul != x->in_consul)
+		return false;
 	if (u->client_description && !str_eq(u->client_description, x->client_description))
 		return false;
 	if (MODEL_HAS(alloc_update, u, task_states) && !same_states(&u->task_states, &x->task_states))

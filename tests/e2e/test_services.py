@@ -3,6 +3,7 @@ Consul, repaired when somebody or something alters them."""
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -148,3 +149,116 @@ def test_each_type_of_check_turns_with_what_it_looks_at(cluster):
     check(shown["script"]["Status"] == "failure" and shown["script"]["Output"] == "unwell\n", str(shown["script"]))
     check(shown["beat"]["Status"] == "success" and shown["page"]["Service"] == "web", str(shown))
     check(agent.alloc(alloc["ID"])["TaskStates"]["main"]["Restarts"] == 0, "a failing check without check_restart restarts nothing")
+
+
+# ---- order of life ----
+
+def test_the_signal_comes_after_the_entry_is_gone_and_the_delay_is_over(cluster):
+    consul, agent = one(cluster)
+    script = "trap 'date +%s.%N >$NOMAD_TASK_DIR/signal; exit 0' INT; while :; do sleep 0.05; done"
+    agent.register(job("slow", [{"Name": "slow", "PortLabel": "http"}], [task(script, ShutdownDelay=SECOND)],
+                       task_services=[{"Name": "slow-task", "PortLabel": "http"}], ShutdownDelay=SECOND))
+    alloc = agent.wait_status("slow", "running", count=1)[0]
+    eventually("both services stand", lambda: of_job(consul, "slow") and of_job(consul, "slow-task"))
+    agent.put("/v1/allocation/%s/stop" % alloc["ID"])
+    eventually("they leave the catalog", lambda: not [
+        i for name in ("slow", "slow-task") for i in of_job(consul, name) if alloc["ID"] in i])
+    gone = time.time()
+    signal = os.path.join(agent.data, "alloc", alloc["ID"], "main", "local", "signal")
+    check(not os.path.exists(signal), "the signal came before the entries were gone")
+    eventually("the task gets its signal", lambda: os.path.exists(signal) and open(signal).read())
+    waited = float(open(signal).read()) - gone
+    check(1.5 < waited < 6, "the signal came %.1f s after the entries were gone; both delays together are 2 s" % waited)
+    eventually("it is complete", lambda: agent.alloc(alloc["ID"])["ClientStatus"] == "complete")
+    check(not agent.alloc(alloc["ID"]).get("InConsul"), "it counts as ended only when nothing of it stands")
+
+
+def test_a_service_stands_only_while_its_task_runs(cluster):
+    consul, agent = one(cluster)
+    crash = "while ! test -e $NOMAD_TASK_DIR/die; do sleep 0.05; done; rm $NOMAD_TASK_DIR/die; exit 1"
+    agent.register(job("frail", [{"Name": "frail", "PortLabel": "http"}], [task(crash), task("sleep 1000", "other")],
+                       task_services=[{"Name": "frail-task"}],
+                       RestartPolicy={"Attempts": 3, "Interval": 600 * SECOND, "Delay": 4 * SECOND, "Mode": "fail"}))
+    alloc = agent.wait_status("frail", "running", count=1)[0]
+    eventually("both stand", lambda: of_job(consul, "frail") and of_job(consul, "frail-task"))
+    open(os.path.join(agent.data, "alloc", alloc["ID"], "main", "local", "die"), "w").close()
+    eventually("both are gone while it waits for its restart",
+               lambda: not of_job(consul, "frail") and not of_job(consul, "frail-task"), 4)
+    check(agent.alloc(alloc["ID"])["TaskStates"]["main"]["State"] == "pending", "it has not restarted yet")
+    eventually("both stand again", lambda: of_job(consul, "frail") and of_job(consul, "frail-task"))
+
+
+def test_an_update_in_place_renews_the_entry_and_restarts_nothing(cluster):
+    consul, agent = one(cluster)
+    services = [{"Name": "web", "PortLabel": "http", "Tags": ["one"], "Checks": [http_check(Name="page"), http_check(Name="old")]},
+                {"Name": "web-extra", "PortLabel": "http"}]
+    agent.register(job("web", services))
+    alloc = agent.wait_status("web", "running", count=1)[0]
+    passing(consul, "web")
+    services[0]["Tags"] = ["two"]
+    services[0]["Checks"] = [http_check(Name="page"), http_check(Name="new", Path="/new")]
+    services[1] = {"Name": "web-other", "PortLabel": "http"}
+    agent.register(job("web", services))
+    eventually("the entry is renewed", lambda: [s["ServiceTags"] for s in of_job(consul, "web").values()] == [["two"]])
+    eventually("its checks too", lambda: set(checks_of(consul, "web")) == {"page", "new"})
+    eventually("one service is gone, another there", lambda: not of_job(consul, "web-extra") and of_job(consul, "web-other"))
+    passing(consul, "web")
+    state = agent.alloc(alloc["ID"])["TaskStates"]["main"]
+    check(state["Restarts"] == 0 and state["State"] == "running" and len(agent.allocs("web")) == 1, str(state))
+
+
+def test_a_check_that_fails_for_too_long_restarts_its_task_through_the_policy(cluster):
+    consul, agent = one(cluster)
+    mood = script_check("echo unwell; exit 2", Name="mood", CheckRestart={"Limit": 2, "Grace": 2 * SECOND})
+    agent.register(job("sick", [{"Name": "sick", "Checks": [mood]}], [task("exec sleep 3600")],
+                       RestartPolicy={"Attempts": 1, "Interval": 600 * SECOND, "Delay": SECOND, "Mode": "fail"},
+                       ReschedulePolicy={"Attempts": 0, "Unlimited": False}))
+    alloc = agent.wait_status("sick", "failed")[0]
+    events = agent.alloc(alloc["ID"])["TaskStates"]["main"]["Events"]
+    said = [(e["Type"], e["DisplayMessage"]) for e in events]
+    check(said.count(("Restart Signaled", 'healthcheck: check "mood" unhealthy')) == 2, str(said))
+    check(("Not Restarting", 'Exceeded allowed attempts 1 in interval 10m0s and mode is "fail"') in said, str(said))
+    first = next(e["Time"] for e in events if e["Type"] == "Started")
+    restart = next(e["Time"] for e in events if e["Type"] == "Restart Signaled")
+    check(restart - first > 2.9 * SECOND, "grace of 2 s and a second failure: %.1f s" % ((restart - first) / SECOND))
+    eventually("nothing is left", lambda: not of_job(consul, "sick"))
+
+
+def test_health_of_an_allocation_waits_for_its_checks(cluster):
+    consul, agent = one(cluster)
+    update = {"MaxParallel": 1, "MinHealthyTime": SECOND, "HealthyDeadline": 8 * SECOND, "ProgressDeadline": 60 * SECOND}
+
+    def health(alloc_id):
+        d = agent.alloc(alloc_id).get("DeploymentStatus") or {}
+        return d.get("Healthy")
+    agent.register(job("good", [{"Name": "good", "PortLabel": "http", "Checks": [
+        http_check(Name="page"), {"Name": "no", "Type": "tcp", "PortLabel": "1", "Interval": SECOND, "Timeout": SECOND,
+                                  "OnUpdate": "ignore"}]}], update=update))
+    agent.register(job("soft", [{"Name": "soft", "Checks": [script_check("exit 1", Name="so so")],
+                                 "OnUpdate": "ignore_warnings"}], [task("exec sleep 3600")], update=update))
+    agent.register(job("bad", [{"Name": "bad", "Checks": [script_check("exit 1", Name="so so")]}], [task("exec sleep 3600")],
+                       update=update))
+    ids = {name: agent.wait_status(name, "running", count=1)[0]["ID"] for name in ("good", "soft", "bad")}
+    eventually("good is healthy", lambda: health(ids["good"]) is True)
+    eventually("soft is healthy", lambda: health(ids["soft"]) is True)
+    eventually("bad is not", lambda: health(ids["bad"]) is False)
+    events = [e["DisplayMessage"] for e in agent.alloc(ids["bad"])["TaskStates"]["main"]["Events"] if e["Type"] == "Alloc Unhealthy"]
+    check(events == ['Checks not passing for min_healthy_time of 1s by deadline: check "so so" of service "bad" is warning'],
+          str(events))
+
+
+def test_a_stop_does_not_wait_long_for_a_consul_that_hangs(cluster):
+    consul, agent = one(cluster)
+    agent.register(job("web", [{"Name": "web", "PortLabel": "http"}]))
+    alloc = agent.wait_status("web", "running", count=1)[0]
+    eventually("it stands", lambda: of_job(consul, "web"))
+    consul.kill(signal.SIGSTOP)
+    began = time.monotonic()
+    agent.delete("/v1/job/web")
+    eventually("it is complete all the same", lambda: agent.alloc(alloc["ID"])["ClientStatus"] == "complete")
+    took = time.monotonic() - began
+    check(2.5 < took < 9, "%.1f s" % took)
+    check(agent.alloc(alloc["ID"])["InConsul"] is True, "the servers know that its entry may still stand")
+    consul.kill(signal.SIGCONT)
+    eventually("Consul forgets it in the end", lambda: not of_job(consul, "web"))
+    eventually("and the servers hear of it", lambda: not agent.alloc(alloc["ID"]).get("InConsul"))
