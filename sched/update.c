@@ -164,8 +164,8 @@ static int64_t next_delay(const struct alloc *a, const struct reschedule_policy 
 		return delay;
 	if (str_eq(p->delay_function, "exponential"))
 		delay = add_delays(last->delay, last->delay);
-	else if (before)
-		delay = add_delays(last->delay, before->delay);
+	else if (before) /* a series that fell began anew */
+		delay = before->delay > last->delay ? last->delay : add_delays(last->delay, before->delay);
 	if (p->max_delay > 0 && failed_at(a) - last->reschedule_time > p->max_delay)
 		return p->delay; /* it has lived long enough to start from the beginning */
 	return p->max_delay > 0 ? MIN(delay, p->max_delay) : delay;
