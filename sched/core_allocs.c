@@ -21,11 +21,36 @@ static bool wants_eval(const struct alloc *a, const char *status)
 	    (j->type == JOB_SERVICE && str_eq(status, observed_names[OBSERVED_COMPLETE]));
 }
 
+static bool has_update_waiting(const struct job_entry *j)
+{
+	uint32_t open = j->n_open_evals;
+	for (const struct link *l = j->evals.prev; open && l != &j->evals; l = l->prev) {
+		const struct eval_entry *e = CONTAINER_OF(l, struct eval_entry, by_job);
+		if (e->status == EVAL_PENDING && str_eq(e->spec->triggered_by, "rolling-update"))
+			return true;
+		open -= e->status == EVAL_PENDING || e->status == EVAL_BLOCKED;
+	}
+	return false;
+}
+
+/* Does the report tell an update that waits for the health of its allocations when to go on? */
+static bool moves_update(const struct alloc *a, const struct alloc_update *u)
+{
+	bool comes_up = a->observed != OBSERVED_RUNNING && str_eq(u->client_status, observed_names[OBSERVED_RUNNING]);
+	return (comes_up || u->deployment_status) && a->desired == DESIRED_RUN && has_update_waiting(a->version->job);
+}
+
+struct touched { /* a job that has to be looked at after a report */
+	struct job_entry *job;
+	bool failed;
+};
+
 static int by_name(const void *a, const void *b)
 {
-	const struct job_entry *x = *(struct job_entry *const *)a, *y = *(struct job_entry *const *)b;
-	int r = strcmp(x->ns, y->ns);
-	return r ? r : strcmp(x->id, y->id);
+	const struct touched *x = a, *y = b;
+	int r = strcmp(x->job->ns, y->job->ns);
+	r = r ? r : strcmp(x->job->id, y->job->id);
+	return r ? r : y->failed - x->failed;
 }
 
 static int check_updates(const struct alloc_updates *u, struct err *e)
@@ -80,7 +105,7 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 	int r = check_updates(u, e);
 	if (r)
 		return r;
-	cleanup_free struct job_entry **jobs = xcalloc(u->allocs.n + 1, sizeof(struct job_entry *));
+	cleanup_free struct touched *jobs = xcalloc(u->allocs.n + 1, sizeof(*jobs));
 	uint32_t n_jobs = 0, taken = 0;
 	core_begin(c, now);
 	size_t o = entry_open(&c->entry, ENTRY_ALLOC_UPDATES);
@@ -97,17 +122,20 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 			MODEL_UNSET(alloc_update, &put, client_status);
 		entry_alloc_update(&c->entry, id, &put);
 		taken++;
-		if (wants_eval(alloc, put.client_status))
-			jobs[n_jobs++] = alloc->version->job;
+		bool failed = wants_eval(alloc, put.client_status);
+		if (failed || moves_update(alloc, &put))
+			jobs[n_jobs++] = (struct touched){alloc->version->job, failed};
 	}
 	entry_close(&c->entry, o);
 	*index = c->state->index;
 	if (!taken)
 		return 0;
-	qsort(jobs, n_jobs, sizeof(struct job_entry *), by_name);
-	for (uint32_t i = 0; i < n_jobs; i++)
-		if ((!i || jobs[i] != jobs[i - 1]) && !core_eval_is_due(jobs[i]))
-			entry_eval(&c->entry, core_eval(c, a, i, jobs[i], "alloc-failure", now));
+	qsort(jobs, n_jobs, sizeof(*jobs), by_name);
+	for (uint32_t i = 0; i < n_jobs; i++) {
+		if ((i && jobs[i].job == jobs[i - 1].job) || core_eval_is_due(jobs[i].job))
+			continue;
+		entry_eval(&c->entry, core_eval(c, a, i, jobs[i].job, jobs[i].failed ? "alloc-failure" : "rolling-update", now));
+	}
 	return core_append(c, index, e);
 }
 

@@ -411,7 +411,8 @@ static bool is_leaver(const struct alloc *a)
 
 static void sort_out(struct reconcile *c, struct alloc *a)
 {
-	struct side *g = side_of(c, a);
+	/* What is left of a job that was purged is none of the job's that has its name now. */
+	struct side *g = a->version->modify_index < c->r->job->create_index ? NULL : side_of(c, a);
 	const char *name = alloc_group(a)->name;
 	if (a->desired != DESIRED_RUN) {
 		settle_stopped(c, a);
