@@ -17,6 +17,7 @@
 
 #define REPORT_BATCH   256        /* allocations in one report */
 #define GC_INTERVAL    (1 * MINUTE)
+#define GC_BUDGET      (5 * MILLI) /* spent on removing in one turn of the loop */
 #define END_POLL       (20 * MILLI)
 #define SAVE_RETRY     (1 * SECOND)
 #define SAVE_BUDGET    (5 * MILLI) /* spent on saving in one turn of the loop */
@@ -37,6 +38,7 @@ struct client {
 	size_t queue_n, queue_cap;
 	struct event *flush, *gc, *silence, *end;
 	bool strays_ended;
+	bool gc_all; /* whatever the limits, until all of it is gone */
 	void (*on_end)(void *);
 	void *on_end_arg;
 	struct usage *usage;
@@ -210,6 +212,8 @@ static void on_work(void *arg, const struct node_work *work, bool stale, bool wh
 	struct client *c = arg;
 
 	client_table_apply(&c->table, work, stale, whole);
+	if (c->table.has_gone)
+		evtimer_add(c->gc, &(struct timeval){ 0 });
 	if (!evtimer_pending(c->silence, NULL))
 		look_at_silence(c);
 	if (whole && !c->strays_ended) {
@@ -291,24 +295,26 @@ static struct alloc_gc_limits gc_limits(const struct client_config *cfg)
 	};
 }
 
-static void on_gc(evutil_socket_t fd, short what, void *arg)
+static void collect_garbage(struct client *c)
 {
-	struct client *c = arg;
 	const struct alloc_gc_limits limits = gc_limits(c->config);
-	int64_t interval = c->config->gc_interval > 0 ? c->config->gc_interval : GC_INTERVAL;
+	bool more = client_table_gc(&c->table, &limits, c->gc_all, GC_BUDGET);
+	int64_t interval = more ? 0 : c->config->gc_interval > 0 ? c->config->gc_interval : GC_INTERVAL;
 	struct timeval tv = { .tv_sec = interval / SECOND, .tv_usec = interval % SECOND / 1000 };
 
-	(void)fd;
-	(void)what;
-	client_table_gc(&c->table, &limits, false);
+	c->gc_all &= more;
 	evtimer_add(c->gc, &tv);
+}
+
+static void on_gc(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
+{
+	collect_garbage(arg);
 }
 
 void client_gc_all(struct client *c)
 {
-	const struct alloc_gc_limits limits = gc_limits(c->config);
-
-	client_table_gc(&c->table, &limits, true);
+	c->gc_all = true;
+	collect_garbage(c);
 }
 
 /* ---- configuration ---- */
@@ -419,7 +425,7 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	c->silence = evtimer_new(base, on_silence, c);
 	start_registry(c);
 	client_table_restore(&c->table);
-	on_gc(-1, 0, c);
+	collect_garbage(c);
 	c->pull = pull_start(base, link, c->node, &pull_ops, c);
 	look_at_silence(c);
 	log_info("client", "started client: node_id=%s", c->node->id);

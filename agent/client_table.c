@@ -287,13 +287,9 @@ static void apply_one(struct client_table *t, const struct node_work *w, const s
 
 static void forget(struct client_table *t, struct alloc_run *a)
 {
-	struct err e cleanup_err = ERR_INIT;
-
-	a->gone = true;
+	a->gone = t->has_gone = true;
 	if (!alloc_run_ended(a))
 		alloc_run_stop(a, "the servers no longer know it");
-	else if (client_table_remove(t, a, &e) < 0)
-		log_warn("client", "allocation %.8s: %s", a->id, err_str(&e));
 }
 
 /* What a whole answer does not name: the servers knew it once, for their index is past its own, and have forgotten it (it
@@ -367,16 +363,17 @@ static int by_end(const void *x, const void *y)
 	return a->ended_at < b->ended_at ? -1 : a->ended_at > b->ended_at;
 }
 
-void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all)
+bool client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all, int64_t budget)
 {
 	struct alloc_run **list = xcalloc(t->allocs.n + 1, sizeof(*list));
 	int64_t *ends = xcalloc(t->allocs.n + 1, sizeof(*ends));
-	size_t n = 0, total = t->allocs.n;
+	int64_t until = clock_monotonic() + budget;
+	size_t n = 0, i = 0, total = t->allocs.n;
 	const char *key;
 	void *value;
 	double disk, inodes;
 
-	for (uint32_t i = 0; map_next(&t->allocs, &i, &key, &value);) {
+	for (uint32_t at = 0; map_next(&t->allocs, &at, &key, &value);) {
 		struct alloc_run *a = value;
 
 		/* What the servers have not heard yet would be forgotten for good. */
@@ -384,12 +381,13 @@ void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limit
 			list[n++] = a;
 	}
 	qsort(list, n, sizeof(*list), by_end);
-	for (size_t i = 0; i < n; i++)
-		ends[i] = list[i]->ended_at;
+	for (size_t k = 0; k < n; k++)
+		ends[k] = list[k]->ended_at;
 	alloc_gc_measure(t->host.config->alloc_dir, &disk, &inodes);
 	size_t k = all ? n : alloc_gc_choose(limits, ends, n, total, disk, inodes, clock_now());
 
-	for (size_t i = 0; i < n; i++) {
+	t->has_gone = false;
+	for (; i < n && clock_monotonic() < until; i++) {
 		struct err e cleanup_err = ERR_INIT;
 
 		if ((i < k || list[i]->gone) && client_table_remove(t, list[i], &e) < 0)
@@ -397,4 +395,5 @@ void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limit
 	}
 	free(list);
 	free(ends);
+	return i < n;
 }

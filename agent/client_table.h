@@ -19,6 +19,7 @@ struct client_table {
 	size_t waiting_n, waiting_cap, waiting_head;
 	struct event *begin;
 	uint64_t answers; /* of the servers so far */
+	bool has_gone;    /* the servers forgot some that have ended: client_table_gc removes them */
 	/* Called before an allocation leaves the table. */
 	void (*on_remove)(void *arg, struct alloc_run *a);
 };
@@ -33,7 +34,8 @@ void client_table_restore(struct client_table *t);
 void client_table_apply(struct client_table *t, const struct node_work *work, bool stale, bool whole);
 /* Removes an ended allocation from memory and disk. -EBUSY while it runs. */
 int client_table_remove(struct client_table *t, struct alloc_run *a, struct err *e);
-/* Removes ended and reported allocations beyond the limits; all: whatever the limits. */
-void client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all);
+/* Removes ended and reported allocations beyond the limits, and those that the servers forgot; all: whatever the limits.
+ * Stops when the budget (ns) is spent: true then, there is more to do. */
+bool client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all, int64_t budget);
 
 #endif

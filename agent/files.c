@@ -35,6 +35,13 @@ static int open_by_hand(int root, const char *path, int flags)
 		close(at);
 		at = next;
 	}
+	struct stat st;
+
+	if (at >= 0 && (fstat(at, &st) < 0 || S_ISLNK(st.st_mode))) {
+		close(at);
+		errno = ELOOP;
+		return -1;
+	}
 	return at;
 }
 

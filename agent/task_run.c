@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <event2/util.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "agent/alloc_run.h"
 #include "agent/registry.h"
@@ -339,6 +340,8 @@ static void launch(struct task_run *t)
 	 * record of the allocation is enough: a keeper's record beside a task that is pending is that start. */
 	if (!first)
 		r = alloc_run_save(t->alloc, &e);
+	if (r == 0 && mkdir(t->alloc->record_dir, 0700) < 0 && errno != EEXIST) /* the disk was full when it was to be made */
+		r = err_set(&e, -errno, "cannot make %s: %s", t->alloc->record_dir, strerror(errno));
 	if (r == 0)
 		r = task_launch(t, on_keeper, &k, &what, &e);
 	if (r == 0) {
