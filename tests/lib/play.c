@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <glob.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -151,7 +152,7 @@ void play_open(struct play *p)
 		.max_kill_timeout = 30 * SECOND,
 		.gc_interval = MINUTE,
 		.gc_max_allocs = 50,
-		.cgroup_parent = "",
+		.cgroup_parent = arena_printf(p->arena, "drover-test-%d", (int)getpid()), /* the same ids run next door */
 	};
 	strmap_set(p->arena, &p->config.drivers_enabled, "raw_exec", "true");
 }
@@ -174,10 +175,29 @@ void play_halt(struct play *p)
 	p->seen.n = 0;
 }
 
+/* Of cgroups of both versions. */
+static void remove_cgroups(const char *parent)
+{
+	static const char *const places[] = {"/sys/fs/cgroup/%s", "/sys/fs/cgroup/*/%s"};
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		char pattern[128];
+		glob_t found;
+
+		snprintf(pattern, sizeof(pattern), places[i], parent);
+		if (glob(pattern, 0, NULL, &found))
+			continue;
+		for (size_t n = 0; n < found.gl_pathc; n++)
+			rmdir(found.gl_pathv[n]);
+		globfree(&found);
+	}
+}
+
 void play_leave(struct play *p)
 {
 	play_halt(p);
 	event_base_free(p->base);
+	remove_cgroups(p->config.cgroup_parent);
 	arena_free(p->arena);
 }
 
