@@ -25,7 +25,7 @@ void api_answer(struct call *c, const struct type *t, const void *obj)
 
 void api_refuse(struct call *c, const struct err *e)
 {
-	if (e->code == -EPERM)
+	if (e->code == -EPERM || e->code == -EAGAIN || e->code == -ENOSPC)
 		call_fail(c, e);
 	else
 		call_error(c, 500, "%s", err_str(e));

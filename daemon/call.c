@@ -228,27 +228,36 @@ static void on_rest(struct rest *r)
 	httpd_reply(c);
 }
 
+/*
+ * What the answer rests on. A stale one shows what its index says; others show all that was known when they were given. To be
+ * current they wait for a confirmation, but for what wrote something: its commit is all that it needs. A write that was
+ * refused, or found nothing to do, says how things are, as a read does.
+ */
+static bool rests(struct call *c, struct server *s)
+{
+	uint64_t index = core_state(server_core(s))->index;
+	bool stale = call_is_stale(c) || (!call_is_read(c) && index > c->run_index);
+
+	if (c->match.route->bits & (ROUTE_ALWAYS | ROUTE_LOCAL))
+		stale = true; /* nothing but what the handler asked for */
+	else
+		call_set_rest(c, call_is_stale(c) && c->index ? c->index : index);
+	if (!call_is_read(c))
+		server_kick(s);
+	if (!c->rest_index || !server_must_rest(s, c->rest_index, stale))
+		return false;
+	c->state = CALL_RESTING;
+	server_rest(s, &c->rest, c->rest_index, stale, on_rest);
+	return true;
+}
+
 static void answer(struct call *c, int status, const char *content_type)
 {
-	struct server *s = call_server(c);
-
 	assert(c->state == CALL_RUNNING);
 	c->status = status;
 	c->content_type = content_type;
-	if (s && c->match.route && c->match.route->bits & ROUTE_SERVER) {
-		/* A stale answer shows what its index says; others show all that was known when they were given. */
-		if (c->method[0] == 'G' && call_is_stale(c) && c->index)
-			call_set_rest(c, c->index);
-		else if (!(c->match.route->bits & (ROUTE_ALWAYS | ROUTE_LOCAL)))
-			call_set_rest(c, core_state(server_core(s))->index);
-		if (c->method[0] != 'G')
-			server_kick(s);
-	}
-	if (s && c->rest_index && server_must_rest(s, c->rest_index, call_is_stale(c))) {
-		c->state = CALL_RESTING;
-		server_rest(s, &c->rest, c->rest_index, call_is_stale(c), on_rest);
+	if (c->from_state && rests(c, call_server(c)))
 		return;
-	}
 	c->state = CALL_ANSWERED;
 	httpd_reply(c);
 }
@@ -319,6 +328,13 @@ void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg)
 	c->on_close = on_close;
 	c->on_close_arg = arg;
 	httpd_hold(c);
+}
+
+void call_take_back(struct call *c)
+{
+	assert(c->state == CALL_WAITING);
+	c->state = CALL_RUNNING;
+	c->on_close = c->on_drain = NULL;
 }
 
 void call_set_stream_header(struct call *c, int status, const char *content_type)

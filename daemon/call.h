@@ -1,6 +1,6 @@
 /*
- * call: the insides of a call, shared by httpd.c (evhttp, connections) and call.c (what handlers use). Nobody else
- * includes this.
+ * call: the insides of a call, shared by httpd.c (evhttp, connections), dispatch.c (who answers) and call.c (what handlers
+ * use). Nobody else includes this.
  *
  * A call is RUNNING while its handler runs, HELD while a blocking query waits, RESTING while its answer waits for a
  * commit, WAITING between call_stream_hold and the head of the stream, STREAMING
@@ -45,6 +45,8 @@ struct call {
 	struct waiter waiter;
 	struct rest rest;
 	uint64_t rest_index;
+	bool from_state;    /* the handler ran: what it says comes from the server's state */
+	uint64_t run_index; /* of the state when it began */
 
 	int status;
 	const char *content_type;
@@ -74,6 +76,9 @@ void httpd_stream_begin(struct call *c);
 bool httpd_stream_put(struct call *c, const void *p, size_t n);
 void httpd_stream_end(struct call *c); /* the call is gone */
 void httpd_stream_break(struct call *c); /* the call goes with its connection, when all is written */
+
+/* ---- dispatch.c, for call.c ---- */
+bool call_is_read(const struct call *c);
 
 /* ---- dispatch.c and call.c, for httpd.c ---- */
 /* Finds the route and runs the handler; target is the raw request target. */

@@ -178,6 +178,19 @@ static void on_fatal(void *arg)
 	event_base_loopbreak(r->d.base);
 }
 
+static void on_newer(void *arg, const char *why)
+{
+	struct running *r = arg;
+
+	if (r->d.config->client.enabled) {
+		log_error("agent", "the server role stays down: %s; the client role goes on", why);
+		return;
+	}
+	log_error("agent", "%s; stopping", why);
+	r->exit_code = EXIT_NEWER;
+	leave(r);
+}
+
 static void catch_signals(struct running *r)
 {
 	static const int numbers[N_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
@@ -336,6 +349,7 @@ static int start_server(struct running *r, struct err *e)
 	    .check_id = members_session_check(d, a),
 	    .check_ttl = MEMBERS_SESSION_TTL,
 	    .on_fatal = on_fatal,
+	    .on_newer = on_newer,
 	    .on_missing_check = on_missing_check,
 	    .on_role = on_role,
 	    .arg = r,

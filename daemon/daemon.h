@@ -35,7 +35,9 @@ struct daemon {
 	int64_t task_files; /* soft limit of open files as this process found it; 0 = unchanged */
 };
 
-/* Runs until a signal; returns the exit code. */
+/* Runs until a signal; returns the exit code: 0; 1 after an error; EXIT_NEWER when the shared journal has a format of a newer
+ * release and there is no client role for which it would be worth staying. */
+#define EXIT_NEWER 3
 int daemon_run(struct config *c);
 
 #endif

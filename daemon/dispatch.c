@@ -14,6 +14,7 @@
 #define WAIT_DEFAULT (5 * MINUTE)
 #define WAIT_MAX     (10 * MINUTE)
 #define LEADER_WAIT  (5 * SECOND)
+#define LEADER_AGAIN (250 * MILLI)
 
 static void run_route(struct call *c);
 
@@ -23,6 +24,9 @@ static void run(struct call *c)
 {
 	c->state = CALL_RUNNING;
 	c->now = clock_now();
+	c->from_state = c->match.route->bits & ROUTE_SERVER;
+	if (c->from_state)
+		c->run_index = core_state(call_core(c))->index;
 	c->fn(c);
 }
 
@@ -149,9 +153,14 @@ static call_fn *pick(const struct route *r, const char *method)
 	return NULL;
 }
 
+bool call_is_read(const struct call *c)
+{
+	return c->method[0] == 'G';
+}
+
 bool call_is_stale(const struct call *c)
 {
-	return c->method[0] != 'G' || call_query_bool(c, "stale");
+	return call_is_read(c) && call_query_bool(c, "stale");
 }
 
 static void on_leader(struct waiter *w, bool expired)
@@ -161,22 +170,25 @@ static void on_leader(struct waiter *w, bool expired)
 	assert(c->state == CALL_HELD);
 	c->state = CALL_RUNNING;
 	c->now = clock_now();
-	if (expired)
+	if (!expired || clock_monotonic() < c->leader_until)
+		run_route(c);
+	else if (*server_leader(call_daemon(c)->server))
+		call_error(c, 500, "No cluster leader: %s, which led last, does not answer", server_leader(call_daemon(c)->server));
+	else
 		call_error(c, 500, "No cluster leader%s%s", *server_trouble(call_daemon(c)->server) ? ": " : "",
 		    server_trouble(call_daemon(c)->server));
-	else
-		run_route(c);
 }
 
 /* Somebody will lead soon, as a rule. */
-static void hold_for_leader(struct call *c)
+void call_hold_for_leader(struct call *c)
 {
 	int64_t now = clock_monotonic();
 
 	if (!c->leader_until)
 		c->leader_until = now + LEADER_WAIT;
 	c->state = CALL_HELD;
-	watch_add(server_watch(call_daemon(c)->server), &c->waiter, watch_leader(), MAX(c->leader_until - now, 0), on_leader);
+	watch_add(server_watch(call_daemon(c)->server), &c->waiter, watch_leader(),
+	    MIN(MAX(c->leader_until - now, 0), LEADER_AGAIN), on_leader);
 	httpd_hold(c);
 }
 
@@ -192,23 +204,31 @@ static bool belongs_here(struct call *c)
 	}
 	if (c->match.route->bits & ROUTE_LOCAL)
 		return true;
+	if (server_is_halted(s)) {
+		if (*members_other(call_daemon(c)->members) && !proxy_is_passed_on(c))
+			proxy_to(c, members_other(call_daemon(c)->members));
+		else
+			call_error(c, 503, "this server cannot read the journal: %s", server_trouble(s));
+		return false;
+	}
 	if (server_leads(s)) {
-		if (c->method[0] == 'G' && call_is_stale(c) && server_is_stuck(s) && !proxy_is_passed_on(c) &&
-		    *members_other(call_daemon(c)->members)) {
+		bool write = !call_is_read(c) && !(c->match.route->bits & ROUTE_ALWAYS);
+
+		if (call_is_stale(c) && server_is_stuck(s) && !proxy_is_passed_on(c) && *members_other(call_daemon(c)->members)) {
 			proxy_to(c, members_other(call_daemon(c)->members));
 			return false;
 		}
-		if (c->method[0] == 'G' || c->match.route->bits & ROUTE_ALWAYS || server_check_write(s, &e) == 0)
+		if (call_is_stale(c) || server_check(s, write, &e) == 0)
 			return true;
 		call_error(c, 503, "%s", err_str(&e));
 		return false;
 	}
-	if (c->method[0] == 'G' && call_is_stale(c) && server_is_read(s))
+	if (call_is_stale(c) && server_is_read(s))
 		return true;
 	if (*server_leader(s) && !str_eq(server_leader(s), call_daemon(c)->config->advertise_http) && !proxy_is_forwarded(c))
-		proxy_to(c, server_leader(s));
+		proxy_to_leader(c, server_leader(s));
 	else
-		hold_for_leader(c);
+		call_hold_for_leader(c);
 	return false;
 }
 
@@ -217,6 +237,8 @@ static void run_route(struct call *c)
 	const struct route *r = c->match.route;
 	const char *region = call_query(c, "region");
 
+	c->from_state = false;
+	c->rest_index = 0;
 	c->fn = pick(r, c->method);
 	if (!c->fn) {
 		call_error(c, 405, "Invalid method");

@@ -55,7 +55,7 @@ const char *call_query(const struct call *c, const char *name); /* query paramet
 bool call_query_bool(const struct call *c, const char *name);   /* present without value counts as true */
 /* A boolean that must be one: unset gives `unset`; another word answers 400 and returns negative. */
 int call_query_flag(struct call *c, const char *name, bool unset, bool *out);
-/* Whether the asker is content with what was true a moment ago; true for writes, whose commit is all they need. */
+/* Whether the asker of a read is content with what was true a moment ago. */
 bool call_is_stale(const struct call *c);
 /* Every value of a parameter that may be repeated; returns how many of at most max. */
 uint32_t call_query_all(const struct call *c, const char *name, const char **out, uint32_t max);
@@ -108,6 +108,9 @@ void call_stream_break(struct call *c);
  * sends the head. */
 void call_stream_hold(struct call *c, void (*on_close)(void *), void *arg);
 void call_set_stream_header(struct call *c, int status, const char *content_type);
+void call_take_back(struct call *c); /* held, and no head sent: forgets on_close; it is to be answered in another way */
+/* Dispatched once more when somebody else leads, and now and then until then; 500 "No cluster leader" after some seconds. */
+void call_hold_for_leader(struct call *c);
 const char *call_target(const struct call *c); /* path and query as they came */
 const struct route *call_route(const struct call *c);
 

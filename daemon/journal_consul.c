@@ -11,6 +11,7 @@
 
 #define GATHER_MAX  (64u << 20) /* bytes that wait for Consul */
 #define CHORE_PAUSE (10 * SECOND) /* after one that failed */
+#define LOOK_EVERY  (10 * MINUTE) /* whether all of the log is there */
 
 struct consul_journal {
 	struct journal j;
@@ -25,7 +26,7 @@ struct consul_journal {
 		bool waiting; /* for the commit of index */
 		bool passed;  /* to the thread, with the commit that begins */
 	} snapshot;
-	int64_t chores_from; /* monotonic */
+	int64_t chores_from, look_at; /* monotonic */
 };
 
 static struct consul_journal *of(const struct journal *j)
@@ -62,6 +63,10 @@ static bool consul_commit_begin(struct journal *base)
 
 	if (j->running)
 		return false;
+	if (clock_monotonic() >= j->look_at) {
+		j->look_at = clock_monotonic() + LOOK_EVERY;
+		kvlog_look_after(j->writer);
+	}
 	j->snapshot.passed = j->snapshot.waiting && j->committed >= j->snapshot.index;
 	if (!j->gathering.raw.len && !j->snapshot.passed && !has_chores(j))
 		return false;
@@ -83,7 +88,7 @@ static int do_chore(struct consul_journal *j, struct err *e)
 		return 0;
 	if (rc == -ESTALE || rc == -ECANCELED)
 		return rc;
-	log_warn("server", "snapshot in Consul: %s; trying again later", err_str(e));
+	log_warn("server", "keeping the log in Consul short and whole: %s; trying again later", err_str(e));
 	err_clear(e);
 	j->chores_from = clock_monotonic() + CHORE_PAUSE;
 	return 0;
@@ -188,6 +193,8 @@ struct journal *journal_consul_new(struct kvlog_writer *w, uint64_t index)
 	j->j.ops = &ops;
 	j->writer = w;
 	j->seq = kvlog_seq(w);
+	j->log_bytes = kvlog_bytes(w);
+	j->look_at = clock_monotonic() + LOOK_EVERY;
 	j->appended = j->committed = index;
 	return &j->j;
 }

@@ -11,6 +11,7 @@
 #define META_DC      "drover-dc"
 #define META_VERSION "drover-version"
 #define META_EXPECT  "drover-expect"
+#define SESSION_CHECK "_drover-session-"
 
 struct forget {
 	struct members *owner;
@@ -46,7 +47,7 @@ const char *members_client_service(const struct daemon *d, struct arena *a)
 
 const char *members_session_check(const struct daemon *d, struct arena *a)
 {
-	return arena_printf(a, "_drover-session-%s", d->id_text);
+	return arena_printf(a, SESSION_CHECK "%s", d->id_text);
 }
 
 static bool is_shared(const struct daemon *d)
@@ -182,10 +183,19 @@ void members_leave(struct members *m, void (*done)(void *arg), void *arg)
 
 /* ---- who is there ---- */
 
-static const char *status_of(const struct consul_instance_health *x)
+/*
+ * A server is there when its machine is and the check of its session passes. Whether it works is another question: one that waits
+ * for others to begin, or for a leader, is no failed one. A server that shares nothing has the check of its health alone.
+ */
+static bool tells_of_life(const struct daemon *d, const struct consul_check *c)
+{
+	return !is_shared(d) || str_eq(c->check_id, "serfHealth") || str_starts(c->check_id ? c->check_id : "", SESSION_CHECK);
+}
+
+static const char *status_of(const struct daemon *d, const struct consul_instance_health *x)
 {
 	OBJS_EACH(&x->checks, struct consul_check, c)
-		if (str_eq(c->status, "critical"))
+		if (str_eq(c->status, "critical") && tells_of_life(d, c))
 			return "failed";
 	return "alive";
 }
@@ -237,7 +247,7 @@ static void take_instance(struct members *m, const struct consul_instance_health
 	    .region = meta(s, META_REGION),
 	    .datacenter = meta(s, META_DC),
 	    .version = meta(s, META_VERSION),
-	    .status = status_of(x),
+	    .status = status_of(m->d, x),
 	    .node = x->node && x->node->node ? x->node->node : "",
 	    .service_id = s->id ? s->id : "",
 	    .expect = atoi(meta(s, META_EXPECT)),

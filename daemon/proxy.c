@@ -4,7 +4,6 @@
  */
 #include "daemon/proxy.h"
 
-
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/server.h"
@@ -17,7 +16,7 @@
 struct proxy {
 	struct call *call; /* NULL once it is gone */
 	struct fetch *fetch;
-	bool streaming;
+	bool streaming, to_leader;
 };
 
 /* Request headers that the other agent needs; the token among them, so none of this is ever logged. */
@@ -74,6 +73,13 @@ static void on_done(void *arg, struct fetch_answer *a)
 	struct call *c = p->call;
 
 	p->fetch = NULL;
+	if (!p->streaming && a->err.code && p->to_leader && (!a->sent || str_eq(call_method(c), "GET"))) {
+		log_debug("http", "the leader does not answer: %s", err_str(&a->err));
+		free(p);
+		call_take_back(c);
+		call_hold_for_leader(c);
+		return;
+	}
 	if (!p->streaming && a->err.code) {
 		cleanup_free char *text = xasprintf("the agent that this request concerns does not answer: %s", err_str(&a->err));
 
@@ -107,7 +113,7 @@ bool proxy_is_forwarded(const struct call *c)
 	return hops(c) >= MAX_HOPS;
 }
 
-void proxy_to(struct call *c, const char *host_port)
+static void pass_on(struct call *c, const char *host_port, bool to_leader)
 {
 	const char *headers[ARRAY_LEN(passed_on) + 2];
 	struct proxy *p;
@@ -133,9 +139,20 @@ void proxy_to(struct call *c, const char *host_port)
 		r.body = NULL;
 	p = xcalloc(1, sizeof(*p));
 	p->call = c;
+	p->to_leader = to_leader;
 	call_stream_hold(c, on_close, p);
 	call_stream_on_drain(c, on_drain, p);
 	p->fetch = fetch_start(call_daemon(c)->fetcher, &r, on_done, p);
+}
+
+void proxy_to(struct call *c, const char *host_port)
+{
+	pass_on(c, host_port, false);
+}
+
+void proxy_to_leader(struct call *c, const char *host_port)
+{
+	pass_on(c, host_port, true);
 }
 
 void proxy_to_server(struct call *c)

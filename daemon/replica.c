@@ -9,8 +9,9 @@
 #include "daemon/journal_consul.h"
 #include "discovery/leader_session.h"
 
-#define CLAIM_AGAIN (200 * MILLI)
-#define PATIENCE    (1 * SECOND) /* before it is logged what is waited for */
+#define CLAIM_AGAIN   (200 * MILLI)
+#define PATIENCE      (1 * SECOND) /* before it is logged what is waited for */
+#define RESTORE_AFTER (4 * SECOND) /* a leader that is there puts the lock back before that */
 
 const char *const replica_state_names[REPLICA_STATES] = {"reading", "following", "claiming", "leading", "leaving", "halted"};
 
@@ -43,6 +44,7 @@ struct replica {
 
 	struct kvlog_lock lock;      /* head: in lock_arena */
 	struct arena *lock_arena;
+	int64_t gone_since;          /* monotonic: a log that was read is not there any more; 0 = it is */
 	bool may_stand, lost;        /* lost: the owner was told, and has yet to rejoin */
 	char *waits, *trouble, *session_trouble;
 	char *said;          /* of waits, what was logged last */
@@ -105,6 +107,8 @@ const char *replica_trouble(const struct replica *r)
 		return r->trouble;
 	if (r->session_trouble)
 		return r->session_trouble;
+	if (r->gone_since)
+		return "the log in Consul is gone; who has read it writes it anew";
 	return r->waits && !r->lock.exists ? r->waits : "";
 }
 
@@ -132,17 +136,15 @@ static void set_again(struct replica *r, int64_t after)
 static void lead(struct replica *r)
 {
 	cleanup_err struct err e = ERR_INIT;
-	struct log_head head = r->lock.head;
+	struct log_head head = kvlog_claimed_head(&r->lock, &r->config.me);
 	struct kvlog_writer *w;
 	struct journal *j;
 
-	head.id = r->config.me.id;
-	head.name = r->config.me.name;
-	head.address = r->config.me.address;
-	head.format = r->lock.exists ? head.format : KVLOG_FORMAT;
-	head.feature = MAX(head.feature, r->config.me.feature);
-	head.has = UINT64_MAX;
+	core_close(STEAL(r->next));
 	w = kvlog_writer_new(r->consul, r->config.prefix, &head, leader_session_id(r->session));
+	if (r->gone_since)
+		kvlog_set_incomplete(w);
+	r->gone_since = 0;
 	j = journal_consul_new(w, (uint64_t)head.index);
 	kvlog_reader_free(STEAL(r->reader));
 	if (core_lead(r->core, j, clock_now(), &e) < 0)
@@ -200,13 +202,33 @@ static void say_waits(struct replica *r)
 	set_text(&r->said, r->waits);
 }
 
+/* A log that was read and is not there any more: whether it may be begun anew, where it ended. */
+static bool may_restore(struct replica *r)
+{
+	int64_t left = r->gone_since + RESTORE_AFTER - clock_monotonic();
+
+	if (left > 0)
+		set_again(r, left);
+	return left <= 0;
+}
+
+/* Whether the lock may be asked for at all. */
+static bool may_stand(struct replica *r)
+{
+	if (r->lock.exists)
+		return true;
+	if (r->gone_since)
+		return may_restore(r);
+	if (!r->may_stand)
+		say_waits(r);
+	return r->may_stand;
+}
+
 static void consider(struct replica *r)
 {
 	const char *session = leader_session_id(r->session);
 
-	if (r->state == REPLICA_FOLLOWING && !r->may_stand && !r->lock.exists)
-		say_waits(r);
-	if (r->state != REPLICA_FOLLOWING || r->claim || !*session || (!r->may_stand && !r->lock.exists))
+	if (r->state != REPLICA_FOLLOWING || !may_stand(r) || r->claim || !*session)
 		return;
 	/* A claim whose answer was lost has succeeded. */
 	if (str_eq(r->lock.session, session)) {
@@ -257,12 +279,23 @@ static int on_entry(void *arg, uint64_t index, const void *p, size_t n, struct e
 	return core_follow(r->next ? r->next : r->core, index, p, n, e);
 }
 
+static void note_gone(struct replica *r)
+{
+	bool gone = !r->lock.exists && r->lock.head.index;
+
+	if (gone && !r->gone_since)
+		log_error("server", "the log in Consul is gone: somebody deleted %s/%s; what this server has read, up to entry %lld, is kept and "
+		    "written anew", r->config.prefix, KVLOG_LOCK, (long long)r->lock.head.index);
+	r->gone_since = !gone ? 0 : r->gone_since ? r->gone_since : clock_monotonic();
+}
+
 static void on_lock(void *arg, const struct kvlog_lock *lock)
 {
 	struct replica *r = arg;
 	bool changed = !str_eq(r->lock.session, lock->session);
 
 	keep_lock(r, lock);
+	note_gone(r);
 	if (r->next) {
 		r->core = STEAL(r->next);
 		r->ops->on_core(r->arg, r->core);
@@ -360,11 +393,17 @@ static const struct leader_session_ops session_ops = {
     .on_trouble = on_session_trouble,
 };
 
+void replica_set_feature(struct replica *r, int64_t level)
+{
+	r->config.me.feature = level;
+}
+
 void replica_rejoin(struct replica *r)
 {
 	if (r->state != REPLICA_LEADING)
 		return;
 	r->lost = false;
+	r->gone_since = 0;
 	r->lock = (struct kvlog_lock){0};
 	move(r, REPLICA_READING);
 	start_reading(r);

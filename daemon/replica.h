@@ -1,7 +1,7 @@
 /*
  * replica: a server that shares its journal with others in Consul. It follows the log in a core that can be read, stands for
  * the leader lock whenever that is free, and turns its core into a leading one when it gets it. One leader writes; who lost the
- * lock forgets what it believed and reads the log anew.
+ * lock forgets what it believed and reads the log anew. A log that somebody deleted is put back by who has read it.
  */
 #ifndef DAEMON_REPLICA_H
 #define DAEMON_REPLICA_H
@@ -18,7 +18,7 @@ enum replica_state {
 	REPLICA_CLAIMING,  /* follows, and has asked for the lock */
 	REPLICA_LEADING,
 	REPLICA_LEAVING,   /* follows, and does not stand any more */
-	REPLICA_HALTED,    /* cannot read the log: a newer format, or damage */
+	REPLICA_HALTED,    /* cannot read the log: a newer format */
 	REPLICA_STATES,
 };
 extern const char *const replica_state_names[REPLICA_STATES];
@@ -49,6 +49,8 @@ void replica_free(struct replica *r); /* not from inside the callbacks */
 /* Whether it may begin a log where there is none: not before enough servers are there, for example; why is shown while it may not. For
  * the lock of a log that exists it always stands. */
 void replica_stand(struct replica *r, bool may, const char *why);
+/* The feature level that all servers of this cluster read; counts from the next time on that this one takes the lock. */
+void replica_set_feature(struct replica *r, int64_t level);
 void replica_rejoin(struct replica *r);
 /* Gives up lock and session for good; done is called when Consul knows, or does not answer within 2 s. */
 void replica_leave(struct replica *r, void (*done)(void *arg), void *arg);

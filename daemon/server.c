@@ -20,10 +20,6 @@
 
 #define SLICE          (2 * MILLI)
 #define CONFIRM_AGAIN  (200 * MILLI)
-/* Of a shared journal: */
-#define STALL_AFTER    (2 * SECOND)  /* a job that takes longer: no new writes */
-#define CONFIRM_WITHIN (5 * SECOND)  /* answers fail that wait longer for a confirmation */
-#define COMMIT_WITHIN  (10 * SECOND) /* or for a commit */
 
 struct core *server_core(const struct server *s)
 {
@@ -52,41 +48,6 @@ static void set_timer(struct event *timer, int64_t after)
 	evtimer_add(timer, &tv);
 }
 
-/* ---- a journal that does not answer ---- */
-
-static int64_t stalled_for(const struct server *s)
-{
-	if (s->role != ROLE_LEADS || !s->working || !core_is_shared(s->core))
-		return 0;
-	int64_t took = clock_monotonic() - s->work_began;
-
-	return took > STALL_AFTER ? took : 0;
-}
-
-static const char *consul_error(const struct server *s, struct consul_stats *stats)
-{
-	consul_stats(s->config.consul, stats);
-	return *stats->last_error ? stats->last_error : "no answer yet";
-}
-
-int server_check_write(const struct server *s, struct err *e)
-{
-	int64_t stalled = stalled_for(s);
-	struct consul_stats stats;
-
-	if (s->left)
-		return err_set(e, -EAGAIN, "this server is leaving; try again, another one takes over");
-	if (!stalled)
-		return 0;
-	return err_set(e, -EAGAIN, "nothing can be written: Consul, which keeps the journal, has not answered for %lld s (%s); "
-	    "running work is not touched; try again later", (long long)(stalled / SECOND), consul_error(s, &stats));
-}
-
-bool server_is_stuck(const struct server *s)
-{
-	return stalled_for(s) && core_state(s->core)->index > core_committed(s->core);
-}
-
 /* ---- what rests on a commit ---- */
 
 bool server_must_rest(const struct server *s, uint64_t index, bool stale)
@@ -109,8 +70,6 @@ void server_rest(struct server *s, struct rest *r, uint64_t index, bool stale, r
 	r->link.next = &s->resting;
 	s->resting.prev->next = &r->link;
 	s->resting.prev = &r->link;
-	if (core_is_shared(s->core) && !evtimer_pending(s->patience, NULL))
-		set_timer(s->patience, SECOND);
 	server_kick(s);
 }
 
@@ -123,31 +82,23 @@ void server_rest_cancel(struct rest *r)
 	r->link.prev = r->link.next = NULL;
 }
 
-static bool has_resting(const struct server *s)
+struct rest *server_first_resting(const struct server *s)
 {
-	return s->resting.next != &s->resting;
-}
-
-static struct rest *first_resting(const struct server *s)
-{
-	return CONTAINER_OF(s->resting.next, struct rest, link);
+	return s->resting.next != &s->resting ? CONTAINER_OF(s->resting.next, struct rest, link) : NULL;
 }
 
 static void release(struct server *s)
 {
 	uint64_t committed = core_committed(s->core);
+	struct rest *r;
 
-	while (has_resting(s)) {
-		struct rest *r = first_resting(s);
-
-		if (r->index > committed || r->round > s->confirmed)
-			break;
+	while ((r = server_first_resting(s)) && r->index <= committed && r->round <= s->confirmed) {
 		server_rest_cancel(r);
 		r->fn(r);
 	}
 }
 
-static void fail_rest(struct rest *r, const char *failure)
+void server_fail_rest(struct rest *r, const char *failure)
 {
 	server_rest_cancel(r);
 	r->failure = failure;
@@ -156,35 +107,10 @@ static void fail_rest(struct rest *r, const char *failure)
 
 void server_fail_rests(struct server *s, const char *failure)
 {
-	while (has_resting(s))
-		fail_rest(first_resting(s), failure);
-}
+	struct rest *r;
 
-static void on_patience(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *s = arg;
-	int64_t now = clock_monotonic();
-	struct consul_stats stats;
-
-	(void)fd;
-	(void)what;
-	while (has_resting(s) && core_is_shared(s->core)) {
-		struct rest *r = first_resting(s);
-		bool unwritten = r->index > core_committed(s->core);
-		cleanup_free char *text = NULL;
-
-		if (now - r->since < (unwritten ? COMMIT_WITHIN : CONFIRM_WITHIN))
-			break;
-		if (unwritten)
-			text = xasprintf("Consul has not said whether it has written this: it may take effect or not (%s)",
-			    consul_error(s, &stats));
-		else
-			text = xasprintf("Consul does not confirm that this server still leads (%s); ask with ?stale for what it knew last",
-			    consul_error(s, &stats));
-		fail_rest(r, text);
-	}
-	if (has_resting(s))
-		set_timer(s->patience, SECOND);
+	while ((r = server_first_resting(s)))
+		server_fail_rest(r, failure);
 }
 
 /* ---- the turn ---- */
@@ -200,8 +126,9 @@ static void arm_timer(struct server *s)
 		evtimer_del(s->timer);
 		return;
 	}
-	left = MIN(MAX(0, at - clock_now()), HOUR);
-	set_timer(s->timer, left + MILLI);
+	left = MIN(MAX(0, at - clock_now()), HOUR) + MILLI;
+	s->timer_due = clock_monotonic() + left;
+	set_timer(s->timer, left);
 }
 
 static void deliver(struct server *s)
@@ -244,7 +171,8 @@ static void on_committed(struct server *s, int64_t took)
 /* Whether the job did what it was for. */
 static bool settle_job(struct server *s, enum journal_job job, int rc, const struct err *e)
 {
-	if (rc == -ESTALE) {
+	/* What became of a commit that failed for whatever reason, the log in Consul tells: it is read anew. */
+	if (rc == -ESTALE || (rc < 0 && job == JOURNAL_COMMIT && core_is_shared(s->core))) {
 		server_step_down(s, err_str(e));
 		return false;
 	}
@@ -258,6 +186,7 @@ static bool settle_job(struct server *s, enum journal_job job, int rc, const str
 	free(STEAL(s->trouble));
 	if (rc < 0) {
 		s->trouble = xstrdup(err_str(e));
+		s->retry_at = clock_monotonic() + CONFIRM_AGAIN;
 		set_timer(s->again, CONFIRM_AGAIN);
 		return false;
 	}
@@ -276,6 +205,7 @@ static void on_done(void *arg, enum journal_job job, int rc, const struct err *e
 	}
 	if (!settle_job(s, job, rc, e))
 		return;
+	server_on_answer(s);
 	if (job == JOURNAL_COMMIT) {
 		on_committed(s, took);
 	} else {
@@ -292,7 +222,10 @@ static void begin(struct server *s, enum journal_job job)
 	int rc;
 
 	s->working = true;
+	s->job = job;
 	s->work_began = clock_monotonic();
+	if (!s->unanswered)
+		s->unanswered = s->work_began;
 	s->round++;
 	if (s->thread) {
 		journal_thread_begin(s->thread, job);
@@ -302,15 +235,29 @@ static void begin(struct server *s, enum journal_job job)
 	on_done(s, job, rc, &e);
 }
 
+static bool wants_confirmation(const struct server *s)
+{
+	const struct rest *r = server_first_resting(s);
+
+	return (r && r->round > s->confirmed) || server_wants_proof(s);
+}
+
+/* A commit confirms what it writes. One that only does the journal's own chores does not: those who wait come before it, in turns. */
 static void work(struct server *s)
 {
+	bool unwritten, confirm;
+
 	if (s->working || s->fatal)
 		return;
-	if (core_commit_begin(s->core))
-		begin(s, JOURNAL_COMMIT);
-	else if (has_resting(s) && first_resting(s)->round > s->confirmed)
+	unwritten = core_state(s->core)->index > core_committed(s->core);
+	confirm = !unwritten && wants_confirmation(s) && clock_monotonic() >= s->retry_at;
+	if (confirm && s->job != JOURNAL_CONFIRM)
 		begin(s, JOURNAL_CONFIRM);
-	else if (has_resting(s) || watch_has_woken(s->watch))
+	else if (core_commit_begin(s->core))
+		begin(s, JOURNAL_COMMIT);
+	else if (confirm)
+		begin(s, JOURNAL_CONFIRM);
+	else if (server_first_resting(s) || watch_has_woken(s->watch))
 		after_commit(s);
 }
 
@@ -319,7 +266,8 @@ static void lead(struct server *s)
 	int64_t now = clock_now(), start = clock_monotonic();
 	bool more = false;
 
-	if (!stalled_for(s) && !s->left) {
+	server_check_clock(s);
+	if (!server_is_stalled(s) && !s->left) {
 		do
 			more = core_step(s->core, now);
 		while (more && clock_monotonic() - start < SLICE);
@@ -368,10 +316,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	s->timer_at = NEVER;
 	if (s->role != ROLE_LEADS)
 		return;
-	if (stalled_for(s)) {
+	if (server_is_stalled(s)) {
+		s->timer_due = clock_monotonic() + SECOND;
 		set_timer(s->timer, SECOND);
 		return;
 	}
+	server_check_stop(s);
+	server_check_clock(s);
 	core_tick(s->core, clock_now());
 	server_kick(s);
 }
@@ -431,6 +382,7 @@ int server_begin_leading(struct server *s, struct err *e)
 	s->timer_at = NEVER;
 	if (!str_eq(s->journal->ops->name, "memory"))
 		rc = journal_thread_start(s->base, s->core, on_done, s, &s->thread, e);
+	server_begin_pulse(s);
 	server_kick(s);
 	return rc;
 }
@@ -442,6 +394,7 @@ void server_end_leading(struct server *s)
 	core_close(STEAL(s->core));
 	s->journal->ops->close(STEAL(s->journal));
 	evtimer_del(s->timer);
+	evtimer_del(s->pulse);
 	s->timer_at = NEVER;
 	s->confirmed = s->round;
 }
@@ -473,8 +426,8 @@ int server_start(struct event_base *base, const struct server_config *c, struct 
 	s->turn = event_new(base, -1, 0, on_turn, s);
 	s->again = evtimer_new(base, on_turn, s);
 	s->timer = evtimer_new(base, on_timer, s);
-	s->patience = evtimer_new(base, on_patience, s);
-	if (!s->turn || !s->again || !s->timer || !s->patience)
+	s->pulse = evtimer_new(base, server_on_pulse, s);
+	if (!s->turn || !s->again || !s->timer || !s->pulse)
 		die("out of memory");
 	fill_core_config(c->config, &s->core_config);
 	if (!str_eq(c->config->server.journal, "consul"))
@@ -529,7 +482,7 @@ void server_stop(struct server *s)
 	event_free(s->turn);
 	event_free(s->again);
 	event_free(s->timer);
-	event_free(s->patience);
+	event_free(s->pulse);
 	watch_free(s->watch);
 	free(s->trouble);
 	free(s->check_id);

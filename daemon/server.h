@@ -38,9 +38,11 @@ struct server_config {
 	struct uuid id;        /* of this server */
 	const char *check_id;  /* its TTL check in Consul, and the TTL */
 	int64_t check_ttl;
-	/* Called once when the journal cannot be trusted any more, or has a format that this release cannot read: the process must
-	 * end, nothing that is not committed may leave. */
+	/* Called once when the journal cannot be trusted any more: the process must end, nothing that is not committed may leave. */
 	void (*on_fatal)(void *arg);
+	/* Called once: the shared journal has a format that this release cannot read. The role stays down: what is asked of it is passed on to
+	 * another server, or refused with the reason. */
+	void (*on_newer)(void *arg, const char *why);
 	void (*on_missing_check)(void *arg);
 	void (*on_role)(void *arg); /* leader, role or trouble are different */
 	void *arg;
@@ -62,8 +64,10 @@ const char *server_leader(const struct server *s);   /* "host:port"; "" when nob
 const char *server_trouble(const struct server *s);  /* why it does not follow, lead or write; "" */
 int64_t server_last_contact(const struct server *s); /* age of the state that it reads from, ns; 0 on the leader */
 struct replica *server_replica(const struct server *s); /* NULL with a journal of its own */
-/* 0: a write may be begun. -EAGAIN: the journal has not answered for too long, with the reason. */
-int server_check_write(const struct server *s, struct err *e);
+/* On a leader. 0: it may be asked to write, or for what is current. -EAGAIN, with the reason: the journal has not answered for too
+ * long, for a write after some seconds, for the rest later: another server may lead by then, and nodes must find it. */
+int server_check(const struct server *s, bool write, struct err *e);
+bool server_is_halted(const struct server *s); /* it cannot read the journal; server_trouble tells why */
 /* It leads, but its state holds what was never committed and the journal does not answer: not even a stale answer may come
  * from it. */
 bool server_is_stuck(const struct server *s);

@@ -18,7 +18,12 @@ bool server_leads(const struct server *s)
 
 bool server_is_read(const struct server *s)
 {
-	return s->role == ROLE_LEADS || (s->role == ROLE_FOLLOWS && replica_is_read(s->replica));
+	return s->role == ROLE_LEADS || (s->role == ROLE_FOLLOWS && replica_is_read(s->replica) && !server_is_halted(s));
+}
+
+bool server_is_halted(const struct server *s)
+{
+	return s->replica && replica_state(s->replica) == REPLICA_HALTED;
 }
 
 const char *server_leader(const struct server *s)
@@ -106,6 +111,7 @@ void server_step_down(struct server *s, const char *why)
 
 void server_go_on_stepping_down(struct server *s)
 {
+	server_fail_rests(s, "this server lost its leadership; what was asked for may have been done or not");
 	server_end_leading(s);
 	s->core = core_new(&s->core_config);
 	server_watch_core(s);
@@ -128,8 +134,10 @@ static void on_state(void *arg)
 
 	if (!s->replica)
 		return; /* it is being made */
-	if (replica_state(s->replica) == REPLICA_HALTED)
-		server_fail(s, replica_trouble(s->replica));
+	if (server_is_halted(s) && !s->halted) {
+		s->halted = true;
+		s->config.on_newer(s->config.arg, replica_trouble(s->replica));
+	}
 	tell(s);
 }
 

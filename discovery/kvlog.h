@@ -11,6 +11,8 @@
  *   transaction again, or somebody else's: then the lock is lost.
  * - Readers follow the head by one blocking read and fetch what is new by name. Who starts, or falls behind what is kept,
  *   begins with the snapshot.
+ * - What somebody deletes comes back: the leader puts the lock back and writes a snapshot; without a leader, whoever has read the log
+ *   before may begin it anew where it ended.
  */
 #ifndef DISCOVERY_KVLOG_H
 #define DISCOVERY_KVLOG_H
@@ -22,10 +24,11 @@
 
 /* The lock as it was read last. */
 struct kvlog_lock {
-	bool exists;                 /* false: the log has no beginning yet */
+	bool exists;                 /* false: the log has no beginning yet, or somebody deleted it */
 	uint64_t modify_index;
 	char session[KVLOG_SESSION]; /* "" = nobody leads */
-	struct log_head head;        /* of the last holder; strings live until the next report */
+	/* Of the last holder; strings live until the next report. Without a lock: where the log that was read ends, else 0. */
+	struct log_head head;
 };
 
 /* ---- reading, on the loop ---- */
@@ -41,7 +44,7 @@ struct kvlog_reader_ops {
 	void (*on_lock)(void *arg, const struct kvlog_lock *lock);
 	/* Reading goes on by itself; e is NULL when it works again. */
 	void (*on_trouble)(void *arg, const struct err *e);
-	/* A newer format, or damage that reading once more did not mend: reading has ended. */
+	/* A newer format: reading has ended. */
 	void (*on_unreadable)(void *arg, const struct err *e);
 };
 /* prefix: of all keys, without a slash at its end ("drover/global"). */
@@ -61,10 +64,11 @@ struct kvlog_claim; /* under way */
 /* rc 0: the lock is ours, with the head of `lock`. -EBUSY: somebody was faster, or the head has moved. Others: of the call; whether
  * it was done is not known, and the reader tells. */
 typedef void kvlog_claim_fn(void *arg, const struct err *e);
-/* lock: as read, free or ours; me: id, name and address of the future leader. */
+/* lock: as read, free or ours; me: id, name, address and feature level of the future leader. */
 struct kvlog_claim *kvlog_claim(struct consul *c, const char *prefix, const struct kvlog_lock *lock,
     const struct log_head *me, const char *session, kvlog_claim_fn *done, void *arg);
 void kvlog_claim_cancel(struct kvlog_claim *claim); /* NULL is fine */
+struct log_head kvlog_claimed_head(const struct kvlog_lock *lock, const struct log_head *me); /* strings are those of me */
 
 /* ---- writing: every function from one thread at a time, which blocks; only _stop from any other ---- */
 
@@ -78,7 +82,8 @@ void kvlog_writer_free(struct kvlog_writer *w);
  * long as Consul does not answer. -ESTALE: the lock is lost (the run is not there, unless it says so); -ECANCELED: stopped.
  */
 int kvlog_write(struct kvlog_writer *w, const struct kvlog_run *run, struct err *e);
-/* 0: the lock was ours at some moment after the call began. -ESTALE: it was not. Others: cannot be told now. */
+/* 0: at some moment after the call began the lock was ours and the log ended where we left it. -ESTALE: not so. Others: cannot
+ * be told now. */
 int kvlog_confirm(struct kvlog_writer *w, struct err *e);
 /* Begins to replace everything up to and with batch seq, entry index, by a snapshot. Takes the run's content. */
 void kvlog_snapshot(struct kvlog_writer *w, uint64_t seq, uint64_t index, struct kvlog_run *run);
@@ -87,7 +92,12 @@ void kvlog_snapshot(struct kvlog_writer *w, uint64_t seq, uint64_t index, struct
 int kvlog_chore(struct kvlog_writer *w, struct err *e);
 bool kvlog_has_chores(const struct kvlog_writer *w);
 uint64_t kvlog_seq(const struct kvlog_writer *w); /* of the last batch written */
-uint64_t kvlog_bytes(const struct kvlog_writer *w); /* packed, written since the last snapshot was begun */
+/* Written since the last snapshot was begun, unpacked, and KVLOG_KEY_COST for each batch. UINT64_MAX: something in the log is
+ * missing, and a snapshot is needed now. */
+uint64_t kvlog_bytes(const struct kvlog_writer *w);
+#define KVLOG_KEY_COST 512
+void kvlog_set_incomplete(struct kvlog_writer *w); /* something is missing */
+void kvlog_look_after(struct kvlog_writer *w);     /* a chore: to see whether something is */
 /* From any thread: calls under way and later ones end with -ECANCELED. */
 void kvlog_writer_stop(struct kvlog_writer *w);
 

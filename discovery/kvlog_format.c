@@ -13,7 +13,6 @@ enum { FLAG_COMPRESSED = 1, FLAG_PARTS = 2, HEAD = 10 /* bytes before what the c
 
 /* Below this, compression is not worth its head. */
 #define COMPRESS_FROM 256
-#define COMPRESS_LEVEL 1
 
 const char *kvlog_batch_name(uint64_t seq, char out[KVLOG_NAME])
 {
@@ -76,7 +75,7 @@ static bool put_compressed(struct buf *out, const struct buf *raw)
 	size_t room = ZSTD_compressBound(raw->len), n;
 	void *to = buf_room(out, room);
 
-	n = ZSTD_compress(to, room, raw->data, raw->len, COMPRESS_LEVEL);
+	n = ZSTD_compress(to, room, raw->data, raw->len, KVLOG_COMPRESS_LEVEL);
 	if (ZSTD_isError(n) || n >= raw->len)
 		return false;
 	out->len += n;
@@ -152,43 +151,6 @@ int kvlog_read(const void *p, size_t n, struct kvlog_value *out, struct err *e)
 	return 0;
 }
 
-static int hand_over(const struct kvlog_value *v, const void *raw, size_t n, kvlog_entry_fn *fn, void *arg, struct err *e)
-{
-	struct wire w = wire_reader(raw, n);
-	uint64_t index = v->first;
-
-	while (w.p < w.end) {
-		size_t len;
-		const void *entry = wire_bytes(&w, &len);
-		int rc;
-
-		if (w.bad || (v->first && index > v->last))
-			return err_set(e, -EBADMSG, "damaged: its entries cannot be told apart");
-		rc = fn(arg, index, entry, len, e);
-		if (rc < 0)
-			return rc;
-		index += v->first != 0;
-	}
-	if (v->first && index != v->last + 1)
-		return err_set(e, -EBADMSG, "damaged: entries are missing at its end");
-	return 0;
-}
-
-int kvlog_unpack(const struct kvlog_value *v, kvlog_entry_fn *fn, void *arg, struct err *e)
-{
-	cleanup_free void *raw = NULL;
-	size_t n;
-
-	if (!v->compressed)
-		return v->raw == v->body_len ? hand_over(v, v->body, v->body_len, fn, arg, e)
-		                             : err_set(e, -EBADMSG, "damaged: its length cannot be");
-	raw = xmalloc(v->raw + 1);
-	n = ZSTD_decompress(raw, v->raw, v->body, v->body_len);
-	if (ZSTD_isError(n) || n != v->raw)
-		return err_set(e, -EBADMSG, "damaged: it cannot be unpacked");
-	return hand_over(v, raw, n, fn, arg, e);
-}
-
 /* ---- head and manifest ---- */
 
 void kvlog_put_head(struct buf *b, const struct log_head *h)
@@ -234,8 +196,8 @@ int kvlog_take_manifest(const void *p, size_t n, struct arena *a, struct log_man
 		return err_wrap(e, "%s", KVLOG_MANIFEST);
 	if (m.format > KVLOG_FORMAT)
 		return newer((uint64_t)m.format, "snapshot", e);
-	if (m.format < 1 || m.seq < 0 || m.index < 0 || m.chunks < 1 || m.chunks > UINT32_MAX || m.bytes < 0 ||
-	    m.bytes > (int64_t)KVLOG_MAX_RUN)
+	if (m.format < 1 || m.seq < 0 || m.index < 0 || m.chunks < 1 || m.chunks > m.bytes || m.bytes > (int64_t)KVLOG_MAX_RUN ||
+	    m.raw < 0 || m.raw > (int64_t)KVLOG_MAX_RUN)
 		return err_set(e, -EBADMSG, "%s: damaged: what it says cannot be", KVLOG_MANIFEST);
 	*out = m;
 	return 0;

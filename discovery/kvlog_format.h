@@ -5,16 +5,16 @@
  *   log/<seq, 16 hex>         a committed batch of entries
  *   part/<seq>-<nonce>/<n>    pieces of a batch that does not fit one transaction; they count when log/<seq> names them
  *   snapshot                  a LogManifest in JSON
- *   snap/<seq>-<nonce>/<n>    chunks of the snapshot that the manifest names
+ *   snap/<seq>-<nonce>/<n>    chunks of the snapshot that the manifest names; joined, they are its entries as
+ *                             discovery/kvlog_stream.h packs them
  *
- * A packed run of entries, which is what batches and snapshots hold:
+ * A packed run of entries, which is what a batch is:
  *   "DRKV", u8 format, u8 flags (1 = compressed by zstd, 2 = the body lies in parts), u32 little-endian CRC-32C of all
  *   that follows, then in the bricks of base/wire.h:
  *     uuid nonce, u64 first index, u64 last index, u64 length of the entries when unpacked
  *     without flag 2: the entries, each u64 length + bytes, to the end
  *     with flag 2:    u64 parts, u64 bytes of all parts together, u64 their CRC-32C; joined, the parts are such a run without
  *                     flag 2
- * A snapshot is one run with first index 0, cut into chunks.
  */
 #ifndef DISCOVERY_KVLOG_FORMAT_H
 #define DISCOVERY_KVLOG_FORMAT_H
@@ -32,6 +32,7 @@
 /* Consul takes a transaction of 512 KiB of JSON, values in base64; the rest is for names and the head. */
 #define KVLOG_MAX_VALUE (375u << 10)
 #define KVLOG_NAME      96
+#define KVLOG_COMPRESS_LEVEL 1
 #define KVLOG_MAX_RUN   (2u << 30) /* bytes of a run when unpacked */
 
 /* Names, relative to the prefix of the log. */
@@ -66,10 +67,6 @@ struct kvlog_value { /* what the head of a value says */
 };
 /* Checks all of it. -EPROTONOSUPPORT: a newer format; -EBADMSG: damaged. */
 int kvlog_read(const void *p, size_t n, struct kvlog_value *out, struct err *e);
-/* Hands over the entries in order: indexes from first on, or 0 for a snapshot's. fn's negative result ends it. */
-typedef int kvlog_entry_fn(void *arg, uint64_t index, const void *p, size_t n, struct err *e);
-int kvlog_unpack(const struct kvlog_value *v, kvlog_entry_fn *fn, void *arg, struct err *e);
-
 /* Head and manifest as JSON, every field whatever `has` says; reading refuses a newer format with a sentence that names both. */
 void kvlog_put_head(struct buf *b, const struct log_head *h);
 int kvlog_take_head(const void *p, size_t n, struct arena *a, struct log_head *out, struct err *e);

@@ -429,6 +429,11 @@ void core_tick(struct core *c, int64_t now)
 	gc_run(c, &t, now, NULL); /* what the journal refuses is collected next time */
 }
 
+void core_excuse(struct core *c, int64_t time)
+{
+	nodes_excuse(&c->nodes, time);
+}
+
 int64_t core_next_deadline(const struct core *c)
 {
 	int64_t d = MIN(c->next_gc, nodes_deadline(&c->nodes));
@@ -479,9 +484,24 @@ uint64_t core_committed(const struct core *c)
 	return c->committed;
 }
 
+struct counted {
+	struct core *core;
+	void (*put)(void *put_arg, const void *p, size_t n);
+	void *put_arg;
+};
+
+static void put_counted(void *arg, const void *p, size_t n)
+{
+	struct counted *to = arg;
+	to->core->snapshot_bytes += n;
+	to->put(to->put_arg, p, n);
+}
+
 static void write_snapshot(void *arg, void (*put)(void *put_arg, const void *p, size_t n), void *put_arg)
 {
-	snapshot_write(((struct core *)arg)->state, put, put_arg);
+	struct counted to = {arg, put, put_arg};
+	to.core->snapshot_bytes = 0;
+	snapshot_write(to.core->state, put_counted, &to);
 }
 
 int core_snapshot(struct core *c, struct err *e)
@@ -514,8 +534,6 @@ int core_maybe_snapshot(struct core *c, struct err *e)
 	}
 	/* A disk that is too full for it is asked again when the log has grown some more. */
 	c->snapshot_retry = r ? log + after / 4 : 0;
-	if (!r)
-		c->snapshot_bytes = log / 2;
 	return r;
 }
 

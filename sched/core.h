@@ -61,6 +61,9 @@ struct state *core_state(struct core *core); /* read only for callers */
 bool core_step(struct core *core, int64_t now); /* true: there is more to do at this instant */
 void core_tick(struct core *core, int64_t now);
 int64_t core_next_deadline(const struct core *core); /* NEVER when nothing is timed */
+/* Nodes could not be heard for so long, or the wall clock was set forward by so much (negative: back): it does not count
+ * against them. */
+void core_excuse(struct core *core, int64_t time);
 bool core_commit_begin(struct core *core);
 int core_commit_run(struct core *core, struct err *e); /* any thread */
 void core_commit_end(struct core *core);

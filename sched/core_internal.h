@@ -17,7 +17,7 @@ struct core {
 	struct buf entry;   /* the entry being written */
 	struct arena *warnings_arena;
 	uint64_t committed;
-	uint64_t snapshot_bytes; /* about the size of the newest snapshot */
+	uint64_t snapshot_bytes; /* size of the newest snapshot's entries */
 	uint64_t snapshot_retry; /* log size at which a refused one is tried again */
 	int64_t next_gc;
 	bool committing;

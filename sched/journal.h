@@ -67,7 +67,7 @@ struct journal_ops {
 	int (*snapshot)(struct journal *j, uint64_t index,
 	    void (*write)(void *arg, void (*put)(void *put_arg, const void *p, size_t n), void *put_arg),
 	    void *arg, struct err *e);
-	uint64_t (*log_bytes)(const struct journal *j); /* since the last snapshot */
+	uint64_t (*log_bytes)(const struct journal *j); /* since the last snapshot; UINT64_MAX: one is needed now */
 	void (*close)(struct journal *j);
 };
 

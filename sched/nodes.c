@@ -9,7 +9,12 @@ int64_t nodes_ttl(const struct core_config *c, uint32_t n_nodes, struct uuid nod
 
 void nodes_expect(struct nodes *n, struct node_entry *node, int64_t deadline)
 {
-	heap_set(&n->deadlines, &node->deadline, deadline);
+	heap_set(&n->deadlines, &node->deadline, deadline - n->excused);
+}
+
+void nodes_excuse(struct nodes *n, int64_t time)
+{
+	n->excused += time;
 }
 
 void nodes_forget(struct nodes *n, struct node_entry *node)
@@ -20,13 +25,13 @@ void nodes_forget(struct nodes *n, struct node_entry *node)
 struct node_entry *nodes_missed(const struct nodes *n, int64_t now)
 {
 	struct heap_item *first = heap_first(&n->deadlines);
-	return first && first->key <= now ? CONTAINER_OF(first, struct node_entry, deadline) : NULL;
+	return first && first->key + n->excused <= now ? CONTAINER_OF(first, struct node_entry, deadline) : NULL;
 }
 
 int64_t nodes_deadline(const struct nodes *n)
 {
 	struct heap_item *first = heap_first(&n->deadlines);
-	return first ? first->key : NEVER;
+	return first ? first->key + n->excused : NEVER;
 }
 
 void nodes_release(struct nodes *n)

@@ -8,7 +8,8 @@
 #include "sched/core.h"
 
 struct nodes {
-	struct heap deadlines; /* struct node_entry.deadline */
+	struct heap deadlines; /* struct node_entry.deadline, without excused */
+	int64_t excused;       /* what all of them were put off by */
 };
 
 /* The time to live that a node is given: max(min_heartbeat_ttl, nodes / max_heartbeats_per_second), and a share of the same
@@ -16,6 +17,7 @@ struct nodes {
 int64_t nodes_ttl(const struct core_config *c, uint32_t n_nodes, struct uuid node, int64_t now);
 void nodes_expect(struct nodes *n, struct node_entry *node, int64_t deadline);
 void nodes_forget(struct nodes *n, struct node_entry *node); /* it is down or gone; fine when not expected */
+void nodes_excuse(struct nodes *n, int64_t time); /* puts all deadlines off; negative: brings them back */
 struct node_entry *nodes_missed(const struct nodes *n, int64_t now); /* one whose deadline has passed, or NULL */
 int64_t nodes_deadline(const struct nodes *n);
 void nodes_release(struct nodes *n);

@@ -21,6 +21,7 @@ import collections
 import http.client
 import json
 import random
+import re
 import threading
 import time
 
@@ -337,3 +338,10 @@ def summary(history):
     return "%d operations; writes: %d ok, %d failed, %d unknown; reads: %d ok, %d not answered; longest %.1f s" % (
         len(history), counts[True, OK], counts[True, FAILED], counts[True, UNKNOWN], counts[False, OK],
         counts[False, FAILED] + counts[False, UNKNOWN], longest)
+
+
+def reasons(history):
+    """How often what was not done, or not known, was said to be so for what: [(text, number)], most frequent first."""
+    def shorten(text):
+        return re.sub(r"[0-9a-f]{8,}|\d+", "N", text)[:160]
+    return collections.Counter("%s: %s" % (op.outcome, shorten(op.text)) for op in history if op.outcome != OK).most_common(20)

@@ -172,6 +172,8 @@ class Run:
                 self.problems.append("at the end: %s" % e)
                 final = None
             self.problems += history.check(records, final)
+            for text, n in history.reasons(records):
+                self.say("%5d times: %s" % (n, text))
             print("history: %s; %d faults, %.0f s" % (history.summary(records), self.faults, self.options.seconds), flush=True)
         finally:
             self.problems += self.crashes()

@@ -6,14 +6,20 @@ import time
 from harness import Failed, check, eventually, process_alive, shell_job
 
 
-def servers(cluster, n=3, consul=None, client=False, expect=1):
-    """n started servers on one Consul; returns (consul, servers)."""
+def start_some(cluster, n, consul=None, client=False, expect=1, first=0):
+    """n servers on one Consul, started; returns (consul, servers)."""
     consul = consul or cluster.consul()
     cluster.server_options = "bootstrap_expect = %d" % expect
     agents = [cluster.agent("s%d" % i, client=client, journal="consul",
-                            config='consul { address = "%s" }' % consul.agents[0].address) for i in range(n)]
+                            config='consul { address = "%s" }' % consul.agents[0].address) for i in range(first, first + n)]
     for a in agents:
         a.start(wait=False)
+    return consul, agents
+
+
+def servers(cluster, n=3, **kw):
+    """The same, and they have a leader."""
+    consul, agents = start_some(cluster, n, **kw)
     for a in agents:
         eventually("%s knows a leader" % a.name, lambda: leader_of(a))
     return consul, agents
@@ -211,3 +217,13 @@ test_a_leader_that_stands_still_for_5_s_writes_nothing_more = pause(5)
 test_a_leader_that_stands_still_for_15_s_writes_nothing_more = pause(15)
 test_a_leader_that_stands_still_for_30_s_writes_nothing_more = pause(30)
 test_a_leader_that_stands_still_for_60_s_writes_nothing_more = pause(60)
+
+
+def test_a_server_that_comes_late_is_waited_for_and_completes_the_cluster(cluster):
+    consul, agents = start_some(cluster, 2, expect=3)
+    time.sleep(22)  # Consul has found twice by now that there is no leader
+    for a in agents:
+        check("waiting for servers" in a.get("/v1/internal/server").json()["Trouble"], a.tail())
+    _, more = start_some(cluster, 1, expect=3, consul=consul, first=2)
+    boss = leader(agents + more)
+    check(write(boss, "now").status == 200, "not written")

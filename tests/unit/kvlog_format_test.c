@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "discovery/kvlog_format.h"
+#include "discovery/kvlog_stream.h"
 
 struct seen {
 	uint64_t n, first, last, bytes;
@@ -24,6 +24,19 @@ static int see(void *arg, uint64_t index, const void *p, size_t n, struct err *e
 	s->bytes += n;
 	assert_true(!n || *(const char *)p == 'a' + (char)(index % 26));
 	return 0;
+}
+
+/* In steps of so many bytes. */
+static int unpack(const struct kvlog_value *v, size_t step, kvlog_entry_fn *fn, void *arg, struct err *e)
+{
+	struct kvlog_unpacking u = {0};
+	int rc, end;
+
+	kvlog_unpack_begin(&u, v);
+	while ((rc = kvlog_unpack_step(&u, step, fn, arg, e)) > 0)
+		;
+	end = kvlog_unpack_end(&u, rc < 0 ? NULL : e);
+	return rc < 0 ? rc : end;
 }
 
 static struct kvlog_run make_run(uint64_t first, uint64_t n, size_t size)
@@ -43,8 +56,8 @@ static void round_trip(uint64_t first, uint64_t n, size_t size, bool compressed)
 	struct kvlog_run r = make_run(first, n, size);
 	struct uuid nonce = uuid_random();
 	cleanup_buf struct buf packed = BUF_INIT;
+	static const size_t steps[] = {1, 7, 4096, 1u << 20};
 	struct kvlog_value v;
-	struct seen s = {0};
 	struct err e = ERR_INIT;
 
 	kvlog_pack(&r, nonce, &packed);
@@ -53,11 +66,15 @@ static void round_trip(uint64_t first, uint64_t n, size_t size, bool compressed)
 	assert_int_equal(v.compressed, compressed);
 	assert_int_equal(v.first, first);
 	assert_int_equal(v.last, first + n - 1);
-	assert_int_equal(kvlog_unpack(&v, see, &s, &e), 0);
-	assert_int_equal(s.n, n);
-	assert_int_equal(s.first, first);
-	assert_int_equal(s.last, first + n - 1);
-	assert_int_equal(s.bytes, n * size);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct seen s = {0};
+
+		assert_int_equal(unpack(&v, steps[i], see, &s, &e), 0);
+		assert_int_equal(s.n, n);
+		assert_int_equal(s.first, first);
+		assert_int_equal(s.last, first + n - 1);
+		assert_int_equal(s.bytes, n * size);
+	}
 	kvlog_run_free(&r);
 }
 
@@ -145,21 +162,57 @@ static int see_record(void *arg, uint64_t index, const void *p, size_t n, struct
 	return 0;
 }
 
-static void test_a_snapshot_is_a_run_without_indexes(void **unused)
+/* Packs `records` of random length, cuts the result into pieces of `piece` bytes, and unpacks them. lost: bytes that are cut off. */
+static int snapshot_round_trip(size_t records, size_t piece, size_t lost, struct err *e)
 {
 	struct kvlog_run r = {0};
-	cleanup_buf struct buf packed = BUF_INIT, got = BUF_INIT;
-	struct kvlog_value v;
+	struct kvlog_packing p = {0};
+	struct kvlog_unpacking u = {0};
+	cleanup_buf struct buf want = BUF_INIT, packed = BUF_INIT, got = BUF_INIT;
+	int rc = 0, end;
+
+	for (size_t i = 0; i < records; i++) {
+		cleanup_free char *text = xasprintf("record %zu %*d;", i, rand() % 300, rand());
+
+		kvlog_run_add_record(&r, text, strlen(text));
+		buf_puts(&want, text);
+	}
+	uint64_t raw = r.raw.len;
+
+	kvlog_packing_begin(&p, &r);
+	assert_null(r.raw.data);
+	do {
+		kvlog_packing_fill(&p, piece);
+		size_t n = MIN(p.out.len, piece);
+
+		buf_put(&packed, p.out.data, n);
+		buf_drop_front(&p.out, n);
+	} while (!p.ended || p.out.len);
+	kvlog_packing_free(&p);
+	assert_true(packed.len < want.len / 2);
+	kvlog_unpack_begin_snapshot(&u, raw);
+	for (size_t at = 0; at < packed.len - lost && rc == 0; at += piece) {
+		kvlog_unpack_piece(&u, packed.data + at, MIN(piece, packed.len - lost - at));
+		while ((rc = kvlog_unpack_step(&u, 1000, see_record, &got, e)) > 0)
+			;
+	}
+	end = kvlog_unpack_end(&u, rc < 0 ? NULL : e);
+	if (rc == 0 && end == 0)
+		assert_string_equal(got.data, want.data);
+	return rc < 0 ? rc : end;
+}
+
+static void test_a_snapshot_goes_through_in_pieces_of_any_size(void **unused)
+{
+	static const size_t pieces[] = {1, 10, 1000, 100000};
 	struct err e = ERR_INIT;
 
 	(void)unused;
-	kvlog_run_add_record(&r, "one ", 4);
-	kvlog_run_add_record(&r, "two", 3);
-	kvlog_pack(&r, uuid_random(), &packed);
-	assert_int_equal(kvlog_read(packed.data, packed.len, &v, &e), 0);
-	assert_int_equal(kvlog_unpack(&v, see_record, &got, &e), 0);
-	assert_string_equal(got.data, "one two");
-	kvlog_run_free(&r);
+	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+		assert_int_equal(snapshot_round_trip(3000, pieces[i], 0, &e), 0);
+		assert_int_equal(snapshot_round_trip(3000, pieces[i], 1, &e), -EBADMSG);
+		err_clear(&e);
+	}
 }
 
 static void test_head_and_manifest_are_read_back(void **unused)
@@ -190,7 +243,7 @@ int main(void)
 	    cmocka_unit_test(test_every_damaged_byte_is_noticed),
 	    cmocka_unit_test(test_a_newer_format_is_refused_by_name),
 	    cmocka_unit_test(test_a_run_in_parts_names_them),
-	    cmocka_unit_test(test_a_snapshot_is_a_run_without_indexes),
+	    cmocka_unit_test(test_a_snapshot_goes_through_in_pieces_of_any_size),
 	    cmocka_unit_test(test_head_and_manifest_are_read_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
