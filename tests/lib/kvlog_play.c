@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "tests/lib/test.h"
 
+struct asker at;
+
 /* ---- a reader that remembers ---- */
 
 static void on_restart(void *arg)

@@ -9,7 +9,7 @@
 #include "tests/lib/consul_ask.h"
 #include "tests/lib/loop.h"
 
-extern struct asker at; /* the test's */
+extern struct asker at; /* begun and ended by the test */
 
 struct follower {
 	struct kvlog_reader *reader;

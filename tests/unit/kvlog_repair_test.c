@@ -11,7 +11,6 @@
 #include "tests/lib/test.h"
 
 static struct consul_server *real;
-struct asker at;
 
 /* Values of 16 KiB and transactions of 32 KiB are the most that this Consul takes. */
 static int start(void **state UNUSED)

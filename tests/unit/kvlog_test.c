@@ -11,7 +11,6 @@
 #include "tests/lib/test.h"
 
 static struct consul_server *real;
-struct asker at;
 
 static int start(void **state UNUSED)
 {
