@@ -516,6 +516,34 @@ static long oom_kills(void)
 	return p ? atol(p + 9) : 0;
 }
 
+/* Without a count: whether the kernel's log tells of its killing this process for want of memory (only root may read it).
+ * A record is "level,sequence,microseconds since boot,flags;text". */
+static bool log_tells_of_oom(pid_t task)
+{
+	int fd = openat(AT_FDCWD, "/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	unsigned long long born = task_start * 1000000ULL / (unsigned long long)sysconf(_SC_CLK_TCK), at_us;
+	char text[8192], wanted[40];
+	bool found = false;
+	ssize_t n;
+
+	snprintf(wanted, sizeof(wanted), "Killed process %d (", (int)task);
+	while (fd >= 0 && !found && ((n = read(fd, text, sizeof(text) - 1)) > 0 || (n < 0 && errno == EPIPE))) {
+		text[n > 0 ? n : 0] = 0;
+		/* The number may have been another's before; the clocks differ a little. */
+		found = sscanf(text, "%*u,%*u,%llu,", &at_us) == 1 && at_us + 2000000 > born && strstr(text, wanted);
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static bool was_oom(pid_t task, int status)
+{
+	if (*spec.cgroup_oom)
+		return oom_kills() > oom_before;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && log_tells_of_oom(task);
+}
+
 /* The task is a zombie still, so that its pid names its session until that is killed. */
 static void finish(pid_t task)
 {
@@ -530,7 +558,7 @@ static void finish(pid_t task)
 	clean_up();
 	output_drain(DRAIN_MS);
 	snprintf(text, sizeof(text), "exit %d %d %d %lld", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-	    WIFSIGNALED(status) ? WTERMSIG(status) : 0, oom_kills() > oom_before,
+	    WIFSIGNALED(status) ? WTERMSIG(status) : 0, was_oom(task, status),
 	    (long long)now.tv_sec * 1000000000LL + now.tv_nsec);
 	put_record(KEEPER_AT_EXIT, text);
 	strcat(text, "\n");

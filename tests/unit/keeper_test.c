@@ -119,6 +119,32 @@ static void test_a_huge_environment_arrives_and_one_too_huge_is_refused(void **s
 	assert_int_equal(E2BIG, h->exit.error_code);
 }
 
+static void test_an_end_for_want_of_memory_is_told(void **state)
+{
+	struct hold *h = *state;
+	cleanup_free char *count = path_join(h->dir, "memory.events");
+
+	/* By the count of its cgroup, which may be an earlier run's. */
+	assert_int_equal(0, file_write_atomic(count, "low 0\noom 2\noom_kill 2\noom_group_kill 9\n", 40, 0644, false, NULL));
+	h->spec.cgroup_oom = count;
+	hold_run(h, "kill -9 $$");
+	assert_false(h->exit.oom);
+	hold_forget(h);
+	hold_run(h, "printf 'low 0\\noom 3\\noom_kill 3\\n' >memory.events; kill -9 $$");
+	assert_true(h->exit.oom);
+	/* Without one, by the kernel's log. */
+	hold_forget(h);
+	h->spec.cgroup_oom = NULL;
+	hold_run(h, "kill -9 $$");
+	assert_false(h->exit.oom);
+	hold_forget(h);
+	hold_run(h, "echo \"drover test: Killed process $$ (sh) total-vm:0kB\" >/dev/kmsg; kill -9 $$");
+	assert_true(h->exit.oom);
+	hold_forget(h);
+	hold_run(h, "echo \"drover test: Killed process 1$$ (sh) total-vm:0kB\" >/dev/kmsg; kill -9 $$");
+	assert_false(h->exit.oom);
+}
+
 /* ---- what a task leaves behind ---- */
 
 static void test_nothing_that_a_task_leaves_behind_lives_on(void **state)
@@ -421,6 +447,7 @@ int main(void)
 		HELD(test_a_task_sees_three_descriptors_and_default_signals),
 		HELD(test_a_task_gets_its_own_limits),
 		HELD(test_a_huge_environment_arrives_and_one_too_huge_is_refused),
+		HELD(test_an_end_for_want_of_memory_is_told),
 		HELD(test_nothing_that_a_task_leaves_behind_lives_on),
 		HELD(test_processes_that_fork_away_end_with_their_task),
 		HELD(test_a_killed_task_takes_its_session_along),
