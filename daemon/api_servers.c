@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "daemon/api_servers.h"
 #include "daemon/daemon.h"
+#include "daemon/peer.h"
 #include "daemon/proxy.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
@@ -386,8 +387,10 @@ static void on_peer(void *arg, struct fetch_answer *answer)
 static void ask_peer(struct survey *s, struct peer *p)
 {
 	const struct daemon *d = call_daemon(s->call);
+	const struct fetch_tls tls = peer_tls(d->config);
 	const struct fetch_request r = {
-	    .url = arena_printf(s->arena, "http://%s/v1/internal/server", p->member.address),
+	    .url = arena_printf(s->arena, "%s/v1/internal/server", peer_url(d->config, s->arena, p->member.address)),
+	    .tls = &tls,
 	    .timeout = ASK_TIMEOUT,
 	};
 

@@ -61,8 +61,6 @@ static int add_servers(struct config *c, const struct strs *lists, struct err *e
 {
 	int rc = 0;
 
-	if (lists->n)
-		c->client.servers = (struct strs){0};
 	for (uint32_t i = 0; i < lists->n && rc >= 0; i++) {
 		char *list = arena_strdup(c->arena, lists->v[i]), *save = NULL;
 
@@ -78,7 +76,8 @@ static int read_config(const struct cmd_args *a, struct config *c, struct err *e
 	int rc = 0;
 
 	for (uint32_t i = 0; i < files->n && rc >= 0; i++)
-		rc = config_read(c, files->v[i], e);
+		if ((rc = config_read(c, files->v[i], e)) < 0)
+			err_wrap(e, "Error loading configuration from %s", files->v[i]);
 	for (size_t i = 0; i < ARRAY_LEN(same) && rc >= 0; i++)
 		if (arg_given(a, same[i].flag) && (rc = config_set(c, same[i].option, arg_str(a, same[i].flag, ""), e)) < 0)
 			err_wrap(e, "-%s", same[i].flag);

@@ -44,12 +44,24 @@ static const struct option *find(const char *name)
 	return NULL;
 }
 
+static bool was_set(const struct config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->set.n; i += 2)
+		if (str_eq(c->set.v[i], name))
+			return true;
+	return false;
+}
+
 int config_set(struct config *c, const char *name, const char *text, struct err *e)
 {
 	const struct option *o = find(name);
 
 	if (!o)
 		return err_set(e, -EINVAL, "no option \"%s\"", name);
+	if (o->type == OPT_LIST && !was_set(c, name))
+		*(struct strs *)(void *)((char *)c + o->offset) = (struct strs){0};
+	strs_push(c->arena, &c->set, name);
+	strs_push(c->arena, &c->set, text);
 	return option_apply(c, o, text, e);
 }
 
@@ -66,6 +78,8 @@ int config_add_meta(struct config *c, const char *pair, struct err *e)
 
 	if (!eq || eq == pair)
 		return err_set(e, -EINVAL, "-meta: expected key=value, got \"%s\"", pair);
+	strs_push(c->arena, &c->set, "client.meta");
+	strs_push(c->arena, &c->set, pair);
 	strmap_set(c->arena, &c->client.meta, arena_strndup(c->arena, pair, (size_t)(eq - pair)), arena_strdup(c->arena, eq + 1));
 	return 0;
 }
@@ -144,7 +158,7 @@ static int check_paths(struct config *c, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (!str_empty(paths[i].path) && paths[i].path[0] != '/')
-			return err_set(e, -EINVAL, "%s must be an absolute path, got \"%s\"", paths[i].name, paths[i].path);
+			return err_set(e, -EINVAL, "%s must be given as an absolute path: got %s", paths[i].name, paths[i].path);
 	return 0;
 }
 
@@ -153,7 +167,7 @@ static int check(struct config *c, struct err *e)
 	if (!c->server.enabled && !c->client.enabled)
 		return err_set(e, -EINVAL, "Must specify either server, client or dev mode for the agent.");
 	if (str_empty(c->data_dir))
-		return err_set(e, -EINVAL, "Must specify \"data_dir\" config option or \"data-dir\" CLI flag");
+		return err_set(e, -EINVAL, "Must specify data directory: data_dir in the configuration, or -data-dir");
 	bool shared = str_eq(c->server.journal, "consul");
 
 	if (c->server.enabled && !str_eq(c->server.journal, "file") && !str_eq(c->server.journal, "memory") && !shared)
@@ -173,13 +187,30 @@ static int check(struct config *c, struct err *e)
 	if (c->server.job_default_priority > c->server.job_max_priority)
 		return err_set(e, -EINVAL, "server { job_default_priority = %lld } is above job_max_priority = %lld",
 		    (long long)c->server.job_default_priority, (long long)c->server.job_max_priority);
+	if (!str_eq(c->tls.min_version, "tls12") && !str_eq(c->tls.min_version, "tls13"))
+		return err_set(e, -EINVAL, "tls { tls_min_version = \"%s\" }: expected \"tls12\" or \"tls13\"", c->tls.min_version);
+	if (c->tls.http && str_empty(c->tls.ca_file))
+		return err_set(e, -EINVAL, "tls { http = true } needs ca_file, by which agents know each other");
 	return check_paths(c, e);
+}
+
+static struct config *copy_options(const struct config *c)
+{
+	struct config *copy = arena_alloc(c->arena, sizeof(*copy));
+
+	copy->arena = c->arena;
+	for (size_t i = 0; i < config_n_options; i++)
+		option_copy(copy, c, &config_options[i]);
+	return copy;
 }
 
 int config_finish(struct config *c, struct err *e)
 {
 	char host[256];
-	int rc = c->dev ? finish_dev(c, e) : 0;
+	int rc;
+
+	c->as_read = copy_options(c);
+	rc = c->dev ? finish_dev(c, e) : 0;
 
 	if (rc >= 0)
 		rc = check(c, e);
@@ -199,6 +230,46 @@ int config_finish(struct config *c, struct err *e)
 		c->consul.kv_prefix = arena_printf(c->arena, "drover/%s", c->region);
 	finish_advertise(c);
 	return 0;
+}
+
+/* ---- reading it again ---- */
+
+int config_read_again(const struct config *now, struct config **out, struct err *e)
+{
+	struct config *c = config_new();
+	int rc = 0;
+
+	for (uint32_t i = 0; i < now->paths.n && rc >= 0; i++)
+		rc = config_read(c, now->paths.v[i], e);
+	for (uint32_t i = 0; i < now->set.n && rc >= 0; i += 2)
+		rc = str_eq(now->set.v[i], "client.meta") ? config_add_meta(c, now->set.v[i + 1], e)
+		                                          : config_set(c, now->set.v[i], now->set.v[i + 1], e);
+	if (rc < 0)
+		config_free(c);
+	else
+		*out = c;
+	return rc;
+}
+
+void config_take_changes(struct config *now, const struct config *next, config_told_fn *told, void *arg)
+{
+	struct config *was = (struct config *)now->as_read; /* in the arena of now */
+
+	for (size_t i = 0; i < config_n_options; i++) {
+		const struct option *o = &config_options[i];
+		cleanup_buf struct buf name = BUF_INIT, old = BUF_INIT, new = BUF_INIT;
+
+		option_put_value(&old, was, o);
+		option_put_value(&new, next, o);
+		if (str_eq(old.data, new.data))
+			continue;
+		option_put_name(&name, o);
+		if (o->live) {
+			option_copy(was, next, o);
+			option_copy(now, next, o);
+		}
+		told(arg, name.data, o->secret ? "(a secret)" : new.data, o->live);
+	}
 }
 
 void config_list(struct buf *out)

@@ -14,6 +14,9 @@ struct config {
 	struct arena *arena; /* owns every string here */
 	bool *given;         /* by option number: set by a file or a flag */
 	struct strs files;   /* read, in order */
+	struct strs paths;   /* as given: files and folders */
+	struct strs set;     /* by flags: name, text, name, text, ... */
+	const struct config *as_read; /* before config_finish() filled in the rest */
 	bool temporary_data; /* data_dir was made for -dev: removed at the end */
 	const char *region, *datacenter, *name, *data_dir, *bind_addr;
 	enum log_level log_level;
@@ -53,6 +56,10 @@ struct config {
 	struct {
 		int64_t http_max_conns_per_client, http_max_connections, max_body, header_timeout, idle_timeout;
 	} limits;
+	struct {
+		bool http, verify_https_client, verify_server_hostname;
+		const char *ca_file, *cert_file, *key_file, *min_version;
+	} tls;
 	struct strmap drivers_enabled; /* plugin "raw_exec" { config { enabled = true } } */
 	bool prometheus_metrics;
 };
@@ -65,10 +72,20 @@ int config_read(struct config *c, const char *path, struct err *e);
 int config_finish(struct config *c, struct err *e);
 /* Option names with type, default and help, one a line: for the docs check. */
 void config_list(struct buf *out);
-/* Sets one option by its full name ("client.node_class"); lists take one value at a time. */
+/* Sets one option by its full name ("client.node_class"), as a flag does; lists take one value at a time, and the first one
+ * replaces what files say. */
 int config_set(struct config *c, const char *name, const char *text, struct err *e);
 bool config_given(const struct config *c, const char *name);
 /* Adds "key=value" to client { meta {} }. */
 int config_add_meta(struct config *c, const char *pair, struct err *e);
+
+/* Puts a configuration together as `now` was: the same paths, then the same flags. The caller frees it. */
+int config_read_again(const struct config *now, struct config **out, struct err *e);
+/*
+ * Takes from `next` what differs from what `now` was read as and may change while the agent runs. Calls told for each
+ * option that differs: its full name, its value as text (of a secret: that it is one), and whether it was taken.
+ */
+typedef void config_told_fn(void *arg, const char *name, const char *value, bool taken);
+void config_take_changes(struct config *now, const struct config *next, config_told_fn *told, void *arg);
 
 #endif

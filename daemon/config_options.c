@@ -19,8 +19,8 @@ const struct option config_options[] = {
     O("", "name", OPT_STR, name, .example = "web-1", .help = "name of this agent; the host name when left out"),
     O("", "data_dir", OPT_STR, data_dir, .example = "/var/lib/drover", .help = "absolute path of the folder for everything that must survive a restart"),
     O("", "bind_addr", OPT_STR, bind_addr, .unset = "0.0.0.0", .help = "address to listen on; 127.0.0.1 with -dev"),
-    O("", "log_level", OPT_LEVEL, log_level, .unset = "INFO", .help = "TRACE, DEBUG, INFO, WARN or ERROR; read again on SIGHUP"),
-    O("", "log_json", OPT_BOOL, log_json, .unset = "false", .help = "one JSON object a line instead of text"),
+    O("", "log_level", OPT_LEVEL, log_level, .unset = "INFO", .live = true, .help = "TRACE, DEBUG, INFO, WARN or ERROR"),
+    O("", "log_json", OPT_BOOL, log_json, .unset = "false", .live = true, .help = "one JSON object a line instead of text"),
     O("", "leave_on_interrupt", OPT_BOOL, leave_on_interrupt, .unset = "false", .help = "leave the cluster on SIGINT"),
     O("", "leave_on_terminate", OPT_BOOL, leave_on_terminate, .unset = "false", .help = "leave the cluster on SIGTERM"),
     O("ports", "http", OPT_INT32, http_port, .unset = "4646", .max = 65535, .help = "port of the HTTP API; 0 takes any free one"),
@@ -74,7 +74,7 @@ const struct option config_options[] = {
     O("consul", "address", OPT_STR, consul.address, .unset = "127.0.0.1:8500", .help = "HTTP address of the Consul agent"),
     O("consul", "dns", OPT_STR, consul.dns, .unset = "127.0.0.1:8600", .help = "address of Consul's DNS, asked for servers beside its HTTP API; \"\" = not asked"),
     O("consul", "dns_domain", OPT_STR, consul.dns_domain, .unset = "consul", .help = "domain that Consul's DNS answers for"),
-    O("consul", "token", OPT_STR, consul.token, .help = "ACL token; token_file keeps it out of this file"),
+    O("consul", "token", OPT_STR, consul.token, .secret = true, .help = "ACL token; token_file keeps it out of this file"),
     O("consul", "token_file", OPT_STR, consul.token_file, .example = "/etc/drover/consul.token", .help = "file that holds the ACL token"),
     O("consul", "server_service_name", OPT_STR, consul.server_service_name, .unset = "drover", .help = "service name of servers"),
     O("consul", "client_service_name", OPT_STR, consul.client_service_name, .unset = "drover-client", .help = "service name of clients"),
@@ -91,13 +91,21 @@ const struct option config_options[] = {
     O("consul", "server_auto_join", OPT_BOOL, consul.server_auto_join, .unset = "true", .help = "find other servers through Consul"),
     O("consul", "client_auto_join", OPT_BOOL, consul.client_auto_join, .unset = "true", .help = "find servers through Consul"),
 
-    O("limits", "http_max_conns_per_client", OPT_INT, limits.http_max_conns_per_client, .unset = "100", .max = 65000, .help = "connections from one address; 0 = no limit"),
-    O("limits", "http_max_connections", OPT_INT, limits.http_max_connections, .unset = "20000", .max = 1e6, .help = "connections in all; 0 = no limit"),
-    O("limits", "http_max_body", OPT_INT, limits.max_body, .unset = "16777216", .min = 1024, .max = 1073741824, .help = "bytes of a request's body"),
-    O("limits", "http_header_timeout", OPT_DUR, limits.header_timeout, .unset = "10s", .min = 0.05, .max = 3600, .help = "a request must have arrived within this time; a body may take longer at 8 KiB/s or more"),
-    O("limits", "http_idle_timeout", OPT_DUR, limits.idle_timeout, .unset = "2m", .min = 1, .max = 86400, .help = "a connection may be silent for this time"),
+    O("limits", "http_max_conns_per_client", OPT_INT, limits.http_max_conns_per_client, .unset = "100", .max = 65000, .live = true, .help = "connections from one address; 0 = no limit"),
+    O("limits", "http_max_connections", OPT_INT, limits.http_max_connections, .unset = "20000", .max = 1e6, .live = true, .help = "connections in all; 0 = no limit"),
+    O("limits", "http_max_body", OPT_INT, limits.max_body, .unset = "16777216", .min = 1024, .max = 1073741824, .live = true, .help = "bytes of a request's body"),
+    O("limits", "http_header_timeout", OPT_DUR, limits.header_timeout, .unset = "10s", .min = 0.05, .max = 3600, .live = true, .help = "a request must have arrived within this time; a body may take longer at 8 KiB/s or more"),
+    O("limits", "http_idle_timeout", OPT_DUR, limits.idle_timeout, .unset = "2m", .min = 1, .max = 86400, .live = true, .help = "a connection may be silent for this time"),
 
-    O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .help = "answer /v1/metrics?format=prometheus"),
+    O("tls", "http", OPT_BOOL, tls.http, .unset = "false", .help = "the HTTP API is HTTPS, for people and among agents; certificates are read again on SIGHUP"),
+    O("tls", "ca_file", OPT_STR, tls.ca_file, .example = "/etc/drover/ca.pem", .live = true, .help = "PEM file with the CA of all agents and clients"),
+    O("tls", "cert_file", OPT_STR, tls.cert_file, .example = "/etc/drover/agent.pem", .live = true, .help = "PEM file with the certificate of this agent and its chain"),
+    O("tls", "key_file", OPT_STR, tls.key_file, .example = "/etc/drover/agent-key.pem", .live = true, .help = "PEM file with its key; chmod 600"),
+    O("tls", "verify_https_client", OPT_BOOL, tls.verify_https_client, .unset = "false", .live = true, .help = "refuse who shows no certificate of that CA"),
+    O("tls", "verify_server_hostname", OPT_BOOL, tls.verify_server_hostname, .unset = "false", .help = "other agents must have a certificate for the address at which they are asked"),
+    O("tls", "tls_min_version", OPT_STR, tls.min_version, .unset = "tls12", .live = true, .help = "oldest version spoken: tls12 or tls13"),
+
+    O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .live = true, .help = "answer /v1/metrics?format=prometheus"),
     O("plugin.config", "enabled", OPT_MAP, drivers_enabled, .example = "false", .help = "run tasks with the driver that the plugin block names"),
 };
 const size_t config_n_options = ARRAY_LEN(config_options);
@@ -221,4 +229,85 @@ int option_apply(struct config *c, const struct option *o, const char *text, str
 	}
 	c->given[o - config_options] = true;
 	return 0;
+}
+
+void option_put_name(struct buf *b, const struct option *o)
+{
+	buf_printf(b, "%s%s%s", o->section, *o->section ? "." : "", o->name);
+}
+
+static void put_strings(struct buf *b, const struct strs *l)
+{
+	buf_putc(b, '{');
+	for (uint32_t i = 0; i < l->n; i++)
+		buf_printf(b, "%s\"%s\"", i ? ", " : "", l->v[i]);
+	buf_putc(b, '}');
+}
+
+void option_put_value(struct buf *b, const struct config *c, const struct option *o)
+{
+	const char *at = (const char *)c + o->offset;
+	const struct strmap *map = (const void *)at;
+	char text[DURATION_STR];
+
+	switch (o->type) {
+	case OPT_STR:
+		buf_printf(b, "\"%s\"", *(char *const *)(const void *)at ? *(char *const *)(const void *)at : "");
+		break;
+	case OPT_BOOL:
+		buf_puts(b, *(const bool *)at ? "true" : "false");
+		break;
+	case OPT_INT:
+		buf_printf(b, "%lld", (long long)*(const int64_t *)(const void *)at);
+		break;
+	case OPT_INT32:
+		buf_printf(b, "%d", *(const int *)(const void *)at);
+		break;
+	case OPT_DBL:
+		buf_printf(b, "%g", *(const double *)(const void *)at);
+		break;
+	case OPT_DUR:
+		buf_printf(b, "\"%s\"", duration_format(*(const int64_t *)(const void *)at, text));
+		break;
+	case OPT_LEVEL:
+		buf_printf(b, "\"%s\"", log_level_name(*(const enum log_level *)(const void *)at));
+		break;
+	case OPT_LIST:
+		put_strings(b, (const void *)at);
+		break;
+	case OPT_MAP:
+		buf_putc(b, '{');
+		for (uint32_t i = 0; i < map->n; i++)
+			buf_printf(b, "%s%s = \"%s\"", i ? ", " : "", map->v[i].key, map->v[i].value);
+		buf_putc(b, '}');
+		break;
+	}
+}
+
+void option_copy(struct config *to, const struct config *from, const struct option *o)
+{
+	static const size_t sizes[] = {
+	    [OPT_BOOL] = sizeof(bool), [OPT_INT] = sizeof(int64_t), [OPT_INT32] = sizeof(int), [OPT_DBL] = sizeof(double),
+	    [OPT_DUR] = sizeof(int64_t), [OPT_LEVEL] = sizeof(enum log_level)};
+	char *at = (char *)to + o->offset;
+	const void *of = (const char *)from + o->offset;
+	const struct strs *list = of;
+	const struct strmap *map = of;
+
+	if (o->type == OPT_STR) {
+		const char *s = *(char *const *)of;
+
+		*(const char **)(void *)at = s ? arena_strdup(to->arena, s) : NULL;
+	} else if (o->type == OPT_LIST) {
+		*(struct strs *)(void *)at = (struct strs){0};
+		for (uint32_t i = 0; i < list->n; i++)
+			strs_push(to->arena, (struct strs *)(void *)at, list->v[i]);
+	} else if (o->type == OPT_MAP) {
+		*(struct strmap *)(void *)at = (struct strmap){0};
+		for (uint32_t i = 0; i < map->n; i++)
+			strmap_set(to->arena, (struct strmap *)(void *)at, arena_strdup(to->arena, map->v[i].key),
+			    arena_strdup(to->arena, map->v[i].value));
+	} else {
+		memcpy(at, of, sizes[o->type]);
+	}
 }

@@ -17,6 +17,8 @@ struct option {
 	const char *example; /* what the sample file shows where there is no default; of maps an entry */
 	double min, max; /* of numbers; durations in seconds; max 0 = no range */
 	const char *help;
+	bool live;   /* a reload applies it */
+	bool secret; /* its value is in no log */
 };
 extern const struct option config_options[];
 extern const size_t config_n_options;
@@ -26,5 +28,10 @@ int option_apply(struct config *c, const struct option *o, const char *text, str
 /* The same without storing. */
 int option_check(const struct option *o, const char *text, struct err *e);
 const char *option_type_name(enum option_type t);
+/* Writes "client.node_class", and the value as text. */
+void option_put_name(struct buf *b, const struct option *o);
+void option_put_value(struct buf *b, const struct config *c, const struct option *o);
+/* Copies the value, strings and all, from one configuration to another. */
+void option_copy(struct config *to, const struct config *from, const struct option *o);
 
 #endif

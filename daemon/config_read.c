@@ -107,7 +107,7 @@ static void fill_block(cfg_opt_t *out, const char *section, const cfg_opt_t *inn
 static cfg_t *make_parser(void)
 {
 	static cfg_opt_t top[BLOCK_MAX], ports[BLOCK_MAX], advertise[BLOCK_MAX], server[BLOCK_MAX], client[BLOCK_MAX],
-	    reserved[BLOCK_MAX], consul[BLOCK_MAX], limits[BLOCK_MAX], telemetry[BLOCK_MAX];
+	    reserved[BLOCK_MAX], consul[BLOCK_MAX], limits[BLOCK_MAX], telemetry[BLOCK_MAX], tls[BLOCK_MAX];
 	static cfg_opt_t free_form[] = {CFG_END()};
 	static cfg_opt_t plugin_config[] = {CFG_BOOL("enabled", cfg_false, CFGF_NODEFAULT), CFG_END()};
 	static cfg_opt_t plugin[] = {CFG_SEC("config", plugin_config, CFGF_NONE), CFG_END()};
@@ -116,6 +116,7 @@ static cfg_t *make_parser(void)
 	const cfg_opt_t in_top[] = {CFG_SEC("ports", ports, CFGF_NONE), CFG_SEC("advertise", advertise, CFGF_NONE),
 	    CFG_SEC("server", server, CFGF_NONE), CFG_SEC("client", client, CFGF_NONE), CFG_SEC("consul", consul, CFGF_NODEFAULT),
 	    CFG_SEC("limits", limits, CFGF_NONE), CFG_SEC("telemetry", telemetry, CFGF_NONE),
+	    CFG_SEC("tls", tls, CFGF_NONE),
 	    CFG_SEC("plugin", plugin, CFGF_MULTI | CFGF_TITLE)};
 	cfg_t *cfg;
 
@@ -127,6 +128,7 @@ static cfg_t *make_parser(void)
 	fill_block(consul, "consul", NULL, 0);
 	fill_block(limits, "limits", NULL, 0);
 	fill_block(telemetry, "telemetry", NULL, 0);
+	fill_block(tls, "tls", NULL, 0);
 	fill_block(top, "", in_top, ARRAY_LEN(in_top));
 	cfg = cfg_init(top, CFGF_NONE);
 	if (!cfg)
@@ -292,6 +294,7 @@ int config_read(struct config *c, const char *path, struct err *e)
 
 	if (stat(path, &st) < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	strs_push(c->arena, &c->paths, path);
 	rc = S_ISDIR(st.st_mode) ? read_folder(c, path, &own) : read_one(c, path, &own);
 	if (rc < 0)
 		err_set(e, rc, "%s", err_str(&own));

@@ -25,6 +25,7 @@ struct conn {
 	struct call *call;   /* under way, or NULL */
 	struct event *hangup; /* while a call is held */
 	bool broken;          /* cut when everything is written */
+	bool secure;          /* bytes go through TLS, not straight to the socket */
 	enum conn_state state;
 	int64_t since; /* monotonic: of the state */
 	uint64_t got;  /* bytes of the request that is being read */
@@ -38,6 +39,7 @@ struct httpd {
 	struct evconnlistener *listener;
 	struct event *adopt, *sweep, *accept_again;
 	struct router *router;
+	struct tls *tls; /* NULL: none */
 	struct link conns, fresh;
 	struct event *flush, *turn; /* reply.c: answers to be written; work in slices */
 	struct link ready, turns;

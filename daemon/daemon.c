@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "daemon/link_local.h"
 #include "daemon/members.h"
+#include "daemon/peer.h"
+#include "daemon/reload.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
 
@@ -82,30 +84,6 @@ static int open_data_dir(struct running *r, const char *dir, struct err *e)
 
 /* ---- signals ---- */
 
-static void reload(struct daemon *d)
-{
-	struct config *now = d->config, *next = config_new();
-	cleanup_err struct err e = ERR_INIT;
-
-	for (uint32_t i = 0; i < now->files.n && !e.code; i++)
-		config_read(next, now->files.v[i], &e);
-	if (e.code) {
-		log_error("agent", "reload: %s; nothing was changed", err_str(&e));
-		config_free(next);
-		return;
-	}
-	if (config_given(next, "log_level") && next->log_level != now->log_level) {
-		now->log_level = next->log_level;
-		log_set_level(next->log_level);
-		log_info("agent", "reload: log level is %s", log_level_name(next->log_level));
-	}
-	log_info("agent", "reload: done; everything but log_level takes a restart of the agent, which leaves tasks running");
-	config_free(next);
-}
-
-/* ---- an orderly end: tasks that could not be found again, then leadership, so that another server goes on, then what
- * stands in Consul of this agent ---- */
-
 static void on_left(void *arg)
 {
 	struct running *r = arg;
@@ -157,7 +135,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 	(void)what;
 	if (number == SIGHUP) {
-		reload(&r->d);
+		reload_config(&r->d);
 		return;
 	}
 	printf("==> Caught signal: %s\n", number == SIGINT ? "interrupt" : "terminated");
@@ -217,25 +195,26 @@ static void set_http_port(struct config *c, int port)
 static int start_http(struct daemon *d, struct err *e)
 {
 	struct config *c = d->config;
-	const struct httpd_config hc = {
-	    .bind_addr = c->bind_addr,
-	    .port = c->http_port,
-	    .max_header = 64 * 1024,
-	    .max_body = (size_t)c->limits.max_body,
-	    .header_timeout = c->limits.header_timeout,
-	    .idle_timeout = c->limits.idle_timeout,
-	    .max_connections = (int)c->limits.http_max_connections,
-	    .max_per_client = (int)c->limits.http_max_conns_per_client,
-	};
-	int rc = httpd_start(d->base, &hc, d, &d->httpd, e);
+	struct httpd_config hc = {.bind_addr = c->bind_addr, .port = c->http_port};
+	struct tls *tls = NULL;
+	int rc;
 
-	if (rc < 0)
+	reload_http_limits(c, &hc);
+	if (c->tls.http) {
+		rc = reload_tls(c, &tls, e);
+		if (rc < 0)
+			return rc;
+	}
+	rc = httpd_start(d->base, &hc, d, &d->httpd, e);
+	if (rc < 0) {
+		tls_free(tls);
 		return rc;
+	}
+	httpd_set_tls(d->httpd, tls);
 	set_http_port(c, httpd_port(d->httpd));
 	return 0;
 }
 
-/* The id of this agent: made once for each data folder. */
 static int read_id(struct daemon *d, struct err *e)
 {
 	cleanup_free char *path = path_join(d->config->data_dir, "agent-id");
@@ -384,6 +363,7 @@ static int make_link(struct daemon *d, struct err *e)
 		d->link = link_local_new(d->server, c->advertise_http);
 		return 0;
 	}
+	lc.tls = peer_tls(c);
 	evutil_secure_rng_get_bytes(&lc.seed, sizeof(lc.seed));
 	return link_http_new(d->fetcher, &lc, &d->link, e);
 }
@@ -476,6 +456,7 @@ static int start(struct running *r, struct err *e)
 		rc = start_server(r, e);
 	if (rc >= 0) {
 		d->members = members_start(d);
+		catch_signals(r);
 		print_banner(d);
 	}
 	if (rc >= 0 && c->client.enabled) {
@@ -548,6 +529,7 @@ int daemon_run(struct config *c)
 	umask(022);
 	log_set_level(c->log_level);
 	log_set_json(c->log_json);
+	signal(SIGHUP, SIG_IGN); /* until there is something to reload; before there is any child */
 	r.d.task_files = raise_file_limit();
 	r.d.base = make_base();
 	r.d.fetcher = fetcher_new(r.d.base);
@@ -555,7 +537,6 @@ int daemon_run(struct config *c)
 		fprintf(stderr, "==> Error starting agent: %s\n", err_str(&e));
 		r.exit_code = 1;
 	} else {
-		catch_signals(&r);
 		event_base_dispatch(r.d.base);
 		log_info("agent", c->temporary_data ? "shutting down" : "shutting down; tasks go on");
 	}

@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/tls.h"
 
 #define POOL_MAX 64
 #define SLOWEST  (8 * 1024) /* bytes a second: at this rate a body may take longer than a header */
@@ -155,13 +156,14 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 static struct bufferevent *on_new_bufferevent(struct event_base *base, void *arg)
 {
 	struct httpd *h = arg;
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *bev = h->tls ? tls_accept(h->tls, base) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct conn *conn = xcalloc(1, sizeof(*conn));
 
 	if (!bev)
 		die("out of memory");
 	conn->httpd = h;
 	conn->bev = bev;
+	conn->secure = h->tls != NULL;
 	list_add(&h->fresh, &conn->link);
 	event_active(h->adopt, 0, 0);
 	return bev;
@@ -202,6 +204,8 @@ static void adopt(struct httpd *h, struct conn *conn)
 	assert(evcon && evhttp_connection_get_bufferevent(evcon) == conn->bev);
 	conn->evcon = evcon;
 	conn->since = clock_monotonic();
+	if (conn->secure)
+		conn->state = CONN_READING; /* the handshake counts */
 	conn->peer = hash_peer(evhttp_connection_get_addr(evcon));
 	list_add(&h->conns, &conn->link);
 	*conn_slot(h, bufferevent_getfd(conn->bev)) = conn;
@@ -354,14 +358,9 @@ static int listen_on(struct httpd *h, struct err *e)
 
 static void set_up_http(struct httpd *h)
 {
-	const struct httpd_config *c = &h->config;
-
 	evhttp_set_gencb(h->http, on_request, h);
 	evhttp_set_bevcb(h->http, on_new_bufferevent, h);
 	evhttp_set_default_content_type(h->http, NULL);
-	evhttp_set_max_headers_size(h->http, (ev_ssize_t)c->max_header);
-	evhttp_set_max_body_size(h->http, (ev_ssize_t)c->max_body);
-	evhttp_set_timeout(h->http, (int)MAX(1, c->idle_timeout / SECOND));
 	evhttp_set_allowed_methods(h->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
 	    EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT);
 }
@@ -379,19 +378,32 @@ static void bound_connections(struct httpd_config *c)
 		c->max_connections = most;
 }
 
+void httpd_set_limits(struct httpd *h, const struct httpd_config *c)
+{
+	int64_t shortest = c->header_timeout ? c->header_timeout : c->idle_timeout;
+	int64_t every = MAX(50 * MILLI, MIN(SECOND, shortest / 4));
+	struct timeval tv = {every / SECOND, every % SECOND / 1000};
+	struct httpd_config next = *c;
+
+	next.bind_addr = h->config.bind_addr;
+	next.port = h->config.port;
+	bound_connections(&next);
+	h->config = next;
+	evhttp_set_max_headers_size(h->http, (ev_ssize_t)next.max_header);
+	evhttp_set_max_body_size(h->http, (ev_ssize_t)next.max_body);
+	evhttp_set_timeout(h->http, (int)MAX(1, next.idle_timeout / SECOND));
+	evtimer_add(h->sweep, &tv);
+}
+
 int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,
     struct err *e)
 {
 	struct httpd *h = xcalloc(1, sizeof(*h));
-	int64_t shortest = c->header_timeout ? c->header_timeout : c->idle_timeout;
-	int64_t every = MAX(50 * MILLI, MIN(SECOND, shortest / 4));
-	struct timeval tv = {every / SECOND, every % SECOND / 1000};
 	int rc;
 
 	h->base = base;
 	h->daemon = d;
 	h->config = *c;
-	bound_connections(&h->config);
 	list_init(&h->conns);
 	list_init(&h->fresh);
 	h->per_peer = xcalloc(PEER_SLOTS, sizeof(*h->per_peer));
@@ -404,14 +416,20 @@ int httpd_start(struct event_base *base, const struct httpd_config *c, struct da
 		die("out of memory");
 	reply_start(h, base);
 	set_up_http(h);
+	httpd_set_limits(h, c);
 	rc = listen_on(h, e);
 	if (rc < 0) {
 		httpd_stop(h);
 		return rc;
 	}
-	evtimer_add(h->sweep, &tv);
 	*out = h;
 	return 0;
+}
+
+void httpd_set_tls(struct httpd *h, struct tls *tls)
+{
+	tls_free(h->tls);
+	h->tls = tls;
 }
 
 int httpd_port(const struct httpd *h)
@@ -438,6 +456,7 @@ void httpd_stop(struct httpd *h)
 		call_release(c);
 	}
 	router_free(h->router);
+	tls_free(h->tls);
 	free(h->per_peer);
 	free(h->by_fd);
 	free(h);

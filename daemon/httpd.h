@@ -136,6 +136,11 @@ struct httpd_config {
 int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,
     struct err *e);
 int httpd_port(const struct httpd *h);
+/* Takes limits and timeouts from c for what comes from here on; address and port stay. */
+void httpd_set_limits(struct httpd *h, const struct httpd_config *c);
+/* Connections that are accepted from here on speak TLS. Takes ownership; NULL: they do not. */
+struct tls;
+void httpd_set_tls(struct httpd *h, struct tls *tls);
 void httpd_stop(struct httpd *h);
 
 #endif

@@ -1,3 +1,4 @@
+#include "daemon/peer.h"
 #include "daemon/members.h"
 
 #include <errno.h>
@@ -99,7 +100,9 @@ static void add_health_check(
 
 	MODEL_SET(consul_check_registration, check, name, arena_printf(a, "drover %s works", role));
 	MODEL_SET(consul_check_registration, check, http,
-	    arena_printf(a, "http://%s/v1/agent/health?type=%s", c->advertise_http, role));
+	    arena_printf(a, "%s/v1/agent/health?type=%s", peer_url(c, a, c->advertise_http), role));
+	if (c->tls.http)
+		MODEL_SET(consul_check_registration, check, tls_skip_verify, true); /* it asks its own machine */
 	MODEL_SET(consul_check_registration, check, interval, 10 * SECOND);
 	MODEL_SET(consul_check_registration, check, timeout, 5 * SECOND);
 	MODEL_SET(consul_check_registration, check, deregister_after, c->consul.deregister_after);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/peer.h"
 #include "daemon/server.h"
 #include "discovery/fetch.h"
 
@@ -116,6 +117,7 @@ bool proxy_is_forwarded(const struct call *c)
 static void pass_on(struct call *c, const char *host_port, bool to_leader)
 {
 	const char *headers[ARRAY_LEN(passed_on) + 2];
+	struct fetch_tls tls;
 	struct proxy *p;
 	struct fetch_request r = {.method = call_method(c), .headers = headers, .timeout = HOUR * 24, .on_data = on_data};
 	size_t n = 0, len;
@@ -132,7 +134,9 @@ static void pass_on(struct call *c, const char *host_port, bool to_leader)
 	}
 	headers[n++] = arena_printf(call_arena(c), FORWARDED ": %d", hops(c) + 1);
 	headers[n] = NULL;
-	r.url = arena_printf(call_arena(c), "http://%s%s", host_port, call_target(c));
+	tls = peer_tls(call_daemon(c)->config);
+	r.tls = &tls;
+	r.url = arena_printf(call_arena(c), "%s%s", peer_url(call_daemon(c)->config, call_arena(c), host_port), call_target(c));
 	r.body = call_body(c, &len);
 	r.body_len = len;
 	if (!len)

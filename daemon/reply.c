@@ -138,6 +138,8 @@ static void write_now(struct conn *conn)
 {
 	struct evbuffer *out = bufferevent_get_output(conn->bev);
 
+	if (conn->secure)
+		return; /* its bufferevent writes */
 	while (evbuffer_get_length(out)) {
 		int n;
 

@@ -23,6 +23,7 @@ struct fetch_tls {
 	const char *ca_file, *ca_path, *cert_file, *key_file;
 	const char *server_name; /* asked for and verified instead of the host of the URL; also the Host header */
 	bool skip_verify;
+	bool any_name; /* the certificate must be of the CA, but may be for any name */
 };
 
 struct fetch_request {

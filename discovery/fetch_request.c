@@ -184,6 +184,8 @@ static void set_tls(struct fetch *f, const struct fetch_tls *t)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		if (!str_empty(files[i].path))
 			f->curl->easy_setopt(f->easy, files[i].option, files[i].path);
+	if (t->any_name)
+		f->curl->easy_setopt(f->easy, CURLOPT_SSL_VERIFYHOST, 0L);
 	if (t->skip_verify) {
 		f->curl->easy_setopt(f->easy, CURLOPT_SSL_VERIFYPEER, 0L);
 		f->curl->easy_setopt(f->easy, CURLOPT_SSL_VERIFYHOST, 0L);

@@ -83,6 +83,7 @@ class Agent:
         self.log = os.path.join(self.dir, "agent.log")
         self.env = dict(os.environ, DROVER_KEEPER=KEEPER, **(env or {}))
         self.process = None
+        self.scheme, self.context = "http", None  # or "https" and an ssl.SSLContext
         self.user = user
         self.conf = os.path.join(self.dir, "drover.conf")
         lines = ['name = "%s"' % name, 'datacenter = "%s"' % datacenter, 'data_dir = "%s"' % self.data,
@@ -102,7 +103,7 @@ class Agent:
 
     @property
     def url(self):
-        return "http://" + self.address
+        return self.scheme + "://" + self.address
 
     def start(self, wait=True):
         if self.user:  # the agent runs as that user, who owns its folder and reaches the executables
@@ -138,7 +139,7 @@ class Agent:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         req = urllib.request.Request(self.url + path, data=data, method=method, headers=headers or {})
         try:
-            with urllib.request.urlopen(req, timeout=timeout) as r:
+            with urllib.request.urlopen(req, timeout=timeout, context=self.context) as r:
                 return Answer(r.status, r.headers, r.read())
         except urllib.error.HTTPError as e:
             with e:

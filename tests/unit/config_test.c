@@ -117,7 +117,7 @@ static void test_what_does_not_fit_together_is_refused(void **state)
 	(void)state;
 	expect_unfinished("region = \"x\"\n", "Must specify either server, client or dev mode");
 	expect_unfinished("server { enabled = true }\n", "data_dir");
-	expect_unfinished("server { enabled = true }\ndata_dir = \"rel\"\n", "absolute path");
+	expect_unfinished("server { enabled = true }\ndata_dir = \"rel\"\n", "absolute path: got rel");
 	expect_unfinished("server { enabled = true journal = \"paper\" }\ndata_dir = \"/x\"\n", "\"file\", \"memory\" or \"consul\"");
 	expect_unfinished("server { enabled = true bootstrap_expect = 3 }\ndata_dir = \"/x\"\n", "bootstrap_expect = 3");
 	expect_unfinished("client { enabled = true }\ndata_dir = \"/x\"\n", "client { servers } is empty");
