@@ -238,7 +238,7 @@ class Player:
             if before and step.name in before:
                 before[step.name]()
             found = self.differences(step)
-            end = time.monotonic() + (2 if step.method == "GET" and step.mode != "stays" else 0)
+            end = time.monotonic() + (8 if step.method == "GET" and step.mode != "stays" else 0)
             while found and time.monotonic() < end:
                 time.sleep(0.1)
                 found = self.differences(step)
