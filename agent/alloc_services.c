@@ -74,7 +74,8 @@ struct place {
 	int64_t value, to;
 };
 
-/* An address that the allocation was given before the node got another one is of no use any more. */
+/* An address that the allocation was given before the node got another one is of no use any more: the node's first one is where
+ * ports are now. */
 static const char *address_now(const struct services_source *src, const char *ip)
 {
 	const struct node_resources *r = src->node ? src->node->node_resources : NULL;
@@ -87,7 +88,7 @@ static const char *address_now(const struct services_source *src, const char *ip
 		if (str_eq(n->ip, ip))
 			return ip;
 	}
-	return str_or(src->bind_ip, ip);
+	return ((const struct network *)r->networks.v[0])->ip;
 }
 
 static bool find_in_network(const struct services_source *src, const struct network *n, const char *label, struct place *out)

@@ -18,7 +18,7 @@ struct services_source {
 	const struct task_group *group;
 	const struct node *node;
 	const char *region;
-	const char *bind_ip;   /* address of ports that name none, or one that the node has no more */
+	const char *bind_ip;   /* address of ports that name none */
 	const char *alloc_dir; /* of the client; NULL where that is not known: what names it stays as it is written */
 };
 

@@ -1,7 +1,11 @@
 /*
- * api_consul: what drover has in Consul: services and checks of one allocation, as the client that runs it knows them.
+ * api_consul: what drover has in Consul: services and checks of one allocation, as the client that runs it knows them; and the
+ * audit of all of it.
  */
+#include <errno.h>
+
 #include "base/codec.h"
+#include "daemon/audit.h"
 #include "daemon/daemon.h"
 #include "daemon/jwriter.h"
 #include "daemon/logs.h"
@@ -64,6 +68,46 @@ static void get_checks(struct call *c)
 	call_json(c, 200);
 }
 
+/* ---- the audit: an answer that comes when it is done ---- */
+
+struct auditing {
+	struct call *call;
+	struct audit *audit; /* NULL once it is done */
+};
+
+static void on_audit_closed(void *arg)
+{
+	struct auditing *x = arg;
+
+	audit_cancel(x->audit);
+	free(x);
+}
+
+static void on_audited(void *arg, const struct audit_report *report, const struct err *e)
+{
+	struct auditing *x = arg;
+	cleanup_buf struct buf b = BUF_INIT;
+
+	x->audit = NULL;
+	if (report)
+		codec_to_json(&b, &type_audit_report, report, CODEC_API, call_indent(x->call), 0);
+	else
+		buf_puts(&b, err_str(e));
+	call_set_stream_header(x->call, report ? 200 : e->code == -ENOTSUP ? 501 : e->code == -EACCES ? 403 : 500,
+	    report ? "application/json" : "text/plain; charset=utf-8");
+	call_stream_put(x->call, b.data, b.len);
+	call_stream_end(x->call); /* frees x */
+}
+
+static void get_audit(struct call *c)
+{
+	struct auditing *x = xcalloc(1, sizeof(*x));
+
+	x->call = c;
+	x->audit = audit_start(call_daemon(c), on_audited, x);
+	call_stream_hold(c, on_audit_closed, x);
+}
+
 static const char services_help[] = "services of an allocation in Consul, as its client knows them";
 static const char checks_help[] = "checks of an allocation's services by id, with status and output";
 
@@ -72,5 +116,7 @@ const struct route routes_consul[] = {
     {ROUTE_GET | ROUTE_CLIENT, "/v1/allocation/:id/checks", get_checks, NULL, NULL, checks_help},
     {ROUTE_GET | ROUTE_CLIENT, "/v1/client/allocation/:id/services", get_services, NULL, NULL, services_help},
     {ROUTE_GET | ROUTE_CLIENT, "/v1/client/allocation/:id/checks", get_checks, NULL, NULL, checks_help},
+    {ROUTE_GET | ROUTE_SERVER, "/v1/operator/consul/audit", get_audit, NULL, NULL,
+        "what should stand in Consul against what does: every difference"},
     {.pattern = NULL},
 };

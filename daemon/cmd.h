@@ -70,6 +70,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(node_status) \
 	X(client) \
 	X(eval) \
+	X(consul) \
 	X(server) \
 	X(operator) \
 	X(operator_api) \

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "daemon/jwriter.h"
 #include "daemon/server.h"
+#include "discovery/consul.h"
 
 struct figure {
 	const char *name;
@@ -137,6 +138,15 @@ static void add_client(struct figures *f)
 	add(f, "nomad.client.allocs.failed", (double)s.failed)->counter = true;
 }
 
+static void add_consul(struct figures *f)
+{
+	struct consul_stats s;
+
+	consul_stats(f->daemon->consul, &s);
+	add(f, "drover.consul.calls", (double)s.calls)->counter = true;
+	add(f, "drover.consul.failures", (double)s.failures)->counter = true;
+}
+
 static void add_process(struct figures *f)
 {
 	struct mallinfo2 m = mallinfo2();
@@ -151,6 +161,8 @@ static void gather(struct figures *f)
 		add_server(f);
 	if (f->daemon->client)
 		add_client(f);
+	if (f->daemon->consul)
+		add_consul(f);
 	add_process(f);
 }
 

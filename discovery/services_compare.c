@@ -41,12 +41,42 @@ struct consul_service_registration *services_complete(const struct consul_servic
 
 /* ---- what is there ---- */
 
+/* The end of the variable that begins at or after s; NULL when there is none. *open is its begin. */
+static const char *find_variable(const char *s, const char **open)
+{
+	*open = strstr(s, "${");
+	const char *close = *open ? strchr(*open, '}') : NULL;
+
+	return close ? close + 1 : NULL;
+}
+
+/* The pieces between variables are looked for from the left, which finds them when anything does; the last one is the end. */
+bool services_text_equal(const char *want, const char *present)
+{
+	const char *open, *after;
+
+	want = str_or(want, "");
+	present = str_or(present, "");
+	for (bool first = true; (after = find_variable(want, &open)); first = false) {
+		cleanup_free char *piece = xstrndup(want, (size_t)(open - want));
+		const char *at = first ? (str_starts(present, piece) ? present : NULL) : strstr(present, piece);
+
+		if (!at)
+			return false;
+		present = at + strlen(piece);
+		want = after;
+		if (!find_variable(want, &open))
+			return strlen(present) >= strlen(want) && str_eq(present + strlen(present) - strlen(want), want);
+	}
+	return str_eq(want, present);
+}
+
 static bool same_strs(const struct strs *a, const struct strs *b)
 {
 	if (a->n != b->n)
 		return false;
 	for (uint32_t i = 0; i < a->n; i++)
-		if (!str_eq(a->v[i], b->v[i]))
+		if (!services_text_equal(a->v[i], b->v[i]))
 			return false;
 	return true;
 }
@@ -55,9 +85,14 @@ static bool same_map(const struct strmap *a, const struct strmap *b)
 {
 	if (a->n != b->n)
 		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (!str_eq(a->v[i].key, b->v[i].key) || !str_eq(a->v[i].value, b->v[i].value))
+	for (uint32_t i = 0; i < a->n; i++) {
+		bool open = strstr(a->v[i].key, "${") != NULL; /* its place in the order is not known */
+
+		if (!open && !services_text_equal(a->v[i].value, strmap_get(b, a->v[i].key)))
 			return false;
+		if (!open && !strmap_get(b, a->v[i].key))
+			return false;
+	}
 	return true;
 }
 
@@ -75,7 +110,7 @@ static bool has_addresses(const struct objmap *want, const struct objmap *presen
 	for (uint32_t i = 0; i < want->n; i++) {
 		const struct consul_address *w = want->v[i].value, *p = objmap_get(present, want->v[i].key);
 
-		if (!p || !str_eq(w->address, p->address) || w->port != p->port)
+		if (!p || !services_text_equal(w->address, p->address) || w->port != p->port)
 			return false;
 	}
 	return true;
@@ -83,11 +118,11 @@ static bool has_addresses(const struct objmap *want, const struct objmap *presen
 
 const char *services_difference(const struct consul_service_registration *want, const struct consul_service *present)
 {
-	if (!str_eq(want->name, present->service))
+	if (!services_text_equal(want->name, present->service))
 		return "name";
 	if (want->port != present->port)
 		return "port";
-	if (!str_eq(want->address, present->address))
+	if (!services_text_equal(want->address, present->address))
 		return "address";
 	if (!want->enable_tag_override && !same_strs(&want->tags, &present->tags))
 		return "tags";
@@ -102,6 +137,47 @@ const char *services_difference(const struct consul_service_registration *want, 
 	if (!has_addresses(&want->tagged_addresses, &present->tagged_addresses))
 		return "tagged_addresses";
 	return NULL;
+}
+
+static const char *show_strs(const struct strs *l, struct arena *a)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	for (uint32_t i = 0; i < l->n; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", l->v[i]);
+	return arena_strdup(a, b.data ? b.data : "");
+}
+
+static const char *show_map(const struct strmap *m, struct arena *a)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	for (uint32_t i = 0; i < m->n; i++)
+		buf_printf(&b, "%s%s=%s", i ? "," : "", m->v[i].key, m->v[i].value);
+	return arena_strdup(a, b.data ? b.data : "");
+}
+
+void services_show(const char *field, const struct consul_service_registration *want, const struct consul_service *present,
+    struct arena *a, const char **want_text, const char **present_text)
+{
+	const struct {
+		const char *field, *want, *present;
+	} rows[] = {
+	    {"name", want->name, present->service},
+	    {"port", arena_printf(a, "%lld", (long long)want->port), arena_printf(a, "%lld", (long long)present->port)},
+	    {"address", want->address, present->address},
+	    {"tags", show_strs(&want->tags, a), show_strs(&present->tags, a)},
+	    {"meta", show_map(&want->meta, a), show_map(&present->meta, a)},
+	    {"kind", want->kind, present->kind},
+	};
+
+	*want_text = *present_text = "";
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!str_eq(rows[i].field, field))
+			continue;
+		*want_text = str_or(rows[i].want, "");
+		*present_text = str_or(rows[i].present, "");
+	}
 }
 
 static const struct consul_check_registration *find_check(const struct consul_service_registration *want, const char *id)

@@ -3,11 +3,12 @@ Consul, repaired when somebody or something alters them."""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 
-from harness import Failed, check, eventually
+from harness import DROVER, Failed, check, eventually, is_keeper, start_time
 
 SECOND = 10**9
 WEB = "import http.server,os\n" \
@@ -262,3 +263,167 @@ def test_a_stop_does_not_wait_long_for_a_consul_that_hangs(cluster):
     consul.kill(signal.SIGCONT)
     eventually("Consul forgets it in the end", lambda: not of_job(consul, "web"))
     eventually("and the servers hear of it", lambda: not agent.alloc(alloc["ID"]).get("InConsul"))
+
+
+# ---- repair and audit ----
+
+def audit(agent):
+    """(exit code, output) of `drover consul audit`."""
+    r = subprocess.run([DROVER, "consul", "audit"], capture_output=True, text=True, timeout=60,
+                       env=dict(agent.env, DROVER_ADDR=agent.url))
+    return r.returncode, r.stdout + r.stderr
+
+
+def clean(agent, deadline=60, judged=None):
+    """The audit is clean, and has judged everything, within the deadline."""
+    last = [None]
+
+    def look():
+        last[0] = audit(agent)
+        code, text = last[0]
+        return code == 0 and "Not judged" not in text and (judged is None or "%d entries" % judged in text)
+    try:
+        eventually("the audit is clean", look, deadline)
+    except Failed as e:
+        raise Failed("%s: %s" % (e, last[0])) from None
+
+
+def test_the_audit_finds_what_is_missing_stray_or_different_and_all_of_it_is_repaired(cluster):
+    consul, agent = one(cluster)
+    agent.register(job("web", [{"Name": "web", "PortLabel": "http", "Tags": ["live"], "Checks": [http_check(Name="page")]},
+                               {"Name": "plain", "Tags": ["${NOMAD_TASK_DIR}", "${HOME}"]}]))
+    alloc = agent.wait_status("web", "running", count=1)[0]
+    passing(consul, "web")
+    clean(agent, judged=4)
+    ids = {name: "_nomad-task-%s-group-g-%s" % (alloc["ID"], name) for name in ("web-http", "plain-")}
+    registered = consul.services()[ids["web-http"]]
+    # Others' entries are left alone, whatever happens here.
+    consul.put("/v1/agent/service/register", {"ID": "_nomad-task-x", "Name": "web", "Meta": {"external-source": "nomad"}})
+    consul.put("/v1/agent/service/register", {"ID": "theirs", "Name": "web", "Meta": {
+        "external-source": "drover", "drover-owner": "somebody", "drover-cluster": "another", "drover-agent": "one"}})
+    # The client repairs within its interval; the audit sees it before. Deleted, altered, without its check, and a leftover.
+    consul.put("/v1/agent/service/deregister/" + ids["plain-"])
+    consul.put("/v1/agent/service/register", {"ID": ids["web-http"], "Name": "web", "Port": 1, "Tags": ["live"],
+                                              "Address": registered["Address"], "Meta": registered["Meta"]})
+    consul.put("/v1/agent/service/register", {"ID": "_nomad-task-old", "Name": "old", "Meta": dict(
+        registered["Meta"], **{"drover-alloc": "11111111-1111-1111-1111-111111111111"})})
+    code, text = eventually("the audit tells", lambda: (lambda r: r if r[0] == 1 and "3 differences" in r[1] else None)(audit(agent)))
+    lines = {line.split()[1]: line for line in text.splitlines() if line.split()[0] in ("missing", "stray", "differs")}
+    check(lines["plain"].startswith("missing") and "its task runs" in lines["plain"], text)
+    check('port: wanted "%d", is "1"' % registered["Port"] in lines["web"], text)
+    check("its allocation does not exist" in lines["old"], text)
+    clean(agent, 60)
+    check("_nomad-task-x" in consul.services() and "theirs" in consul.services(), str(consul.services().keys()))
+    check("_nomad-task-old" not in consul.services(), "the leftover is gone")
+    state = agent.alloc(alloc["ID"])["TaskStates"]["main"]
+    check(state["Restarts"] == 0 and state["State"] == "running", str(state))
+
+
+def running_pair(cluster):
+    """A server and a client apart, each with a Consul agent of its own, and a job of two that runs on the client."""
+    consul = cluster.consul(clients=1)
+    server = cluster.agent("server", client=False, config=consul.servers[0].block()).start()
+    client = cluster.agent("client", server=False, servers=[server.address], config=consul.clients[0].block()).start()
+    eventually("the node is ready", lambda: [n for n in server.get("/v1/nodes").json() or [] if n["Status"] == "ready"])
+    server.register(job("web", [{"Name": "web", "PortLabel": "http", "Checks": [http_check(Name="page"), script_check("exit 0", Name="ok")]}],
+                        count=2, task_services=[{"Name": "web-task", "PortLabel": "http"}]))
+    server.wait_status("web", "running", count=2)
+    passing(consul.servers[0], "web", 2)
+    clean(server, judged=6)
+    return consul, server, client
+
+
+def end_tasks(agent):
+    """What the end of the machine does to everything that the agent started."""
+    for record in agent.run_records():
+        if is_keeper(record.get("keeper", 0)):
+            os.kill(record["keeper"], signal.SIGKILL)
+        pid, start = record.get("task", (0, 0))
+        if pid and start_time(pid) == start:
+            os.kill(pid, signal.SIGKILL)
+
+
+def restarts(server, job_id="web"):
+    return [a["TaskStates"]["main"]["Restarts"] for a in server.allocs(job_id) if a["ClientStatus"] == "running"]
+
+
+def test_after_the_agent_was_killed_and_came_back_the_audit_is_clean_and_nothing_restarted(cluster):
+    consul, server, client = running_pair(cluster)
+    client.kill()
+    client.start()
+    clean(server, 60, judged=6)
+    check(restarts(server) == [0, 0], str(restarts(server)))
+    passing(consul.servers[0], "web", 2)
+
+
+def test_after_a_reboot_the_audit_is_clean(cluster):
+    consul, server, client = running_pair(cluster)
+    client.kill()
+    end_tasks(client)
+    consul.clients[0].kill()
+    consul.clients[0].start()
+    client.start()
+    server.wait_status("web", "running")
+    clean(server, 60, judged=6)
+    passing(consul.servers[0], "web", 2)
+
+
+def test_after_the_data_folder_was_wiped_the_audit_is_clean(cluster):
+    consul, server, client = running_pair(cluster)
+    client.kill()
+    end_tasks(client)
+    shutil.rmtree(client.data)
+    old = {a["ID"] for a in server.allocs("web")}
+    client.start()
+    live = eventually("the job runs again", lambda: (lambda l: l if len(l) == 2 else None)(
+        [a for a in server.allocs("web") if a["ClientStatus"] == "running" and a["ID"] not in old]), 60)
+    clean(server, 60)
+    passing(consul.servers[0], "web", 2)
+    stand = set(of_job(consul.servers[0], "web"))
+    check(stand == {"_nomad-task-%s-group-g-web-http" % a["ID"] for a in live}, str(stand))
+    check(len(of_job(consul.servers[0], "drover-client")) == 1, str(of_job(consul.servers[0], "drover-client")))
+
+
+def test_after_its_address_has_changed_the_audit_is_clean(cluster):
+    consul, server, client = running_pair(cluster)
+    client.kill()
+    with open(client.conf) as f:
+        conf = f.read()
+    with open(client.conf, "w") as f:
+        f.write(conf.replace('bind_addr = "127.0.0.1"', 'bind_addr = "0.0.0.0"\nadvertise { http = "127.0.0.2" }'))
+    client.start()
+    clean(server, 60, judged=6)
+    address = [s["ServiceAddress"] for s in of_job(consul.servers[0], "drover-client").values()]
+    check(address == ["127.0.0.2"], str(address))
+    check(restarts(server) == [0, 0], str(restarts(server)))
+
+
+def test_a_consul_that_is_away_for_a_minute_restarts_nothing_and_all_is_right_when_it_is_back(cluster):
+    consul, server, client = running_pair(cluster)
+    consul.clients[0].kill()
+    server.register(job("late", [{"Name": "late", "PortLabel": "http"}]))
+    server.wait_status("late", "running", count=1)
+    time.sleep(60)
+    check(restarts(server) == [0, 0] and restarts(server, "late") == [0], str(restarts(server)))
+    check(audit(server)[0] == 1 or "Not judged" in audit(server)[1], "it is not clean while Consul is away")
+    consul.clients[0].start()
+    clean(server, 30, judged=7)
+    check(restarts(server) == [0, 0] and restarts(server, "late") == [0], str(restarts(server)))
+    passing(consul.servers[0], "web", 2)
+
+
+def test_in_a_steady_state_consul_is_hardly_asked(cluster):
+    consul, server, client = running_pair(cluster)
+
+    def calls():
+        return sum(c["Sum"] for c in client.get("/v1/metrics").json()["Counters"] if c["Name"] == "drover.consul.calls")
+    server.delete("/v1/job/web")
+    server.register(job("many", [{"Name": "many", "PortLabel": "http", "Checks": [http_check(Name="page", Interval=2 * SECOND)]}], count=20))
+    server.wait_status("many", "running", count=20)
+    passing(consul.servers[0], "many", 20)
+    time.sleep(20)
+    before = calls()
+    time.sleep(60)
+    asked = calls() - before
+    check(asked <= 6, "%d calls in 60 s; at most one in 10 s is allowed" % asked)
+    check(asked > 0, "nothing was counted")

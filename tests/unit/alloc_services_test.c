@@ -267,7 +267,7 @@ static void test_an_address_that_the_node_has_no_more_is_not_registered(void **s
 	struct objs out = {0};
 
 	alloc_services(&src, a, &out);
-	assert_string_equal("10.0.0.78", first(out)->reg->address);
+	assert_string_equal("10.0.0.77", first(out)->reg->address);
 }
 
 static void test_what_the_servers_cannot_know_stays_as_it_is_written(void **state UNUSED)
