@@ -179,6 +179,25 @@ static int apply_node_eligibility(struct apply *c, struct wire *w)
 	return node_replace(c, n, arena, spec);
 }
 
+static int apply_node_drain(struct apply *c, struct wire *w)
+{
+	struct node_entry *n = state_node(c->s, wire_uuid(w));
+	struct arena *arena = arena_new();
+	struct drain_strategy *strategy = entry_take_object(w, &type_drain_strategy, arena);
+	struct drain_metadata *last = entry_take_object(w, &type_drain_metadata, arena);
+	bool eligible = wire_u64(w) != 0;
+	if (!n || w->bad || !strategy || !last) {
+		arena_free(arena);
+		return apply_bad(c, "the drain of a node that does not exist, or one that cannot be read");
+	}
+	struct node *spec = copy_with_event(c, n->spec, w, arena);
+	spec->drain_strategy = strategy->has ? strategy : NULL;
+	spec->last_drain = last;
+	MODEL_SET(node, spec, scheduling_eligibility, eligible ? "eligible" : "ineligible");
+	n->eligible = eligible;
+	return node_replace(c, n, arena, spec);
+}
+
 static int apply_node_delete(struct apply *c, struct wire *w)
 {
 	struct state *s = c->s;
@@ -274,6 +293,7 @@ static const struct {
     [ENTRY_NODE_STATUS] = {apply_node_status, true, false},
     [ENTRY_NODE_ELIGIBILITY] = {apply_node_eligibility, true, false},
     [ENTRY_NODE_DELETE] = {apply_node_delete, true, false},
+    [ENTRY_NODE_DRAIN] = {apply_node_drain, true, false},
     [ENTRY_EVAL] = {apply_eval, true, false},
     [ENTRY_EVAL_CANCEL] = {apply_eval_cancel, true, false},
     [ENTRY_EVAL_DELETE] = {apply_eval_delete, true, false},

@@ -37,6 +37,7 @@ static void fill_defaults(struct core_config *c)
 static void on_change(void *arg, enum state_table table, const void *obj, bool deleted)
 {
 	struct core *c = arg;
+	core_drains_changed(c, table, obj);
 	if (table == TABLE_EVALS) {
 		struct eval_entry *e = (struct eval_entry *)obj;
 		if (deleted)
@@ -94,6 +95,8 @@ static void rebuild(struct core *c, int64_t now)
 	state_each_eval(c->state, put_in_broker, c);
 	for (uint32_t i = 0; i < c->state->cap_nodes; i++) {
 		struct node_entry *n = c->state->nodes[i];
+		if (n)
+			core_drains_changed(c, TABLE_NODES, n);
 		if (n && n->status != NODE_DOWN)
 			nodes_expect(&c->nodes, n, now + c->config.failover_heartbeat_ttl);
 		/* What was blocked is asked once: nobody remembers what was freed before the stop. */
@@ -403,7 +406,8 @@ bool core_step(struct core *c, int64_t now)
 	struct eval_entry *e = broker_next(&c->broker, c->state, now, &more);
 	if (e)
 		process(c, newest_ready(e), now);
-	return e || more;
+	core_drains_step(c, e != NULL, now);
+	return e || more || (c->drains.any && c->drains.changed);
 }
 
 struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_entry *job, const char *group, int64_t now)
@@ -436,7 +440,7 @@ void core_excuse(struct core *c, int64_t time)
 
 int64_t core_next_deadline(const struct core *c)
 {
-	int64_t d = MIN(c->next_gc, nodes_deadline(&c->nodes));
+	int64_t d = MIN(MIN(c->next_gc, nodes_deadline(&c->nodes)), core_drains_deadline(c));
 	return c->state->config->pause_eval_broker ? d : MIN(d, broker_deadline(&c->broker));
 }
 

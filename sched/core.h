@@ -40,7 +40,7 @@ struct core;
 
 /*
  * A core either leads: it owns the journal and decides; or it follows: entries that are committed elsewhere are handed to it
- * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_node_work,
+ * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_drain, core_node_work,
  * core_stats and core_close may be called. A follower becomes a leader by core_lead; a leader never follows again, since its
  * state may hold what was never committed.
  */
@@ -123,6 +123,17 @@ int core_node_register(struct core *core, const struct node *node, int64_t now, 
 /* -ENOENT: register again. */
 int core_node_heartbeat(struct core *core, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e);
 int core_node_eligibility(struct core *core, struct uuid id, bool eligible, int64_t now, uint64_t *index, struct err *e);
+/* Sets, changes or cancels a drain (sched/drain.h). */
+struct core_drain_request {
+	const struct drain_spec *spec; /* NULL: cancel */
+	bool mark_eligible;            /* of a cancel */
+	const struct strmap *meta;     /* why; NULL or empty leaves what was said */
+	const char *accessor;          /* who; "" or NULL: unknown */
+};
+int core_node_drain(struct core *core, struct uuid id, const struct core_drain_request *req, int64_t now,
+    struct strs *eval_ids, struct arena *a, uint64_t *index, struct err *e);
+/* The operation and what it still waits for; NULL: no such node. */
+struct drain_answer *core_drain(struct core *core, struct uuid id, int64_t now, struct arena *a);
 int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
     uint64_t *index, struct err *e);
 int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "sched/core_internal.h"
+#include "sched/drain.h"
 
 /* What a client may say. `lost` and `unknown` are the servers' words for a client that says nothing. */
 static bool is_observable(const char *status)
@@ -34,6 +35,20 @@ static bool has_update_waiting(const struct job_entry *j)
 }
 
 /* Does the report tell an update that waits for the health of its allocations when to go on? */
+/* Tells about the replacement of one that waits for it on a draining node. */
+static bool moves_drain(const struct state *s, const struct alloc *a, const struct alloc_update *u)
+{
+	bool comes_up = a->observed != OBSERVED_RUNNING && str_eq(u->client_status, observed_names[OBSERVED_RUNNING]);
+	if (!comes_up && !u->deployment_status)
+		return false;
+	for (const struct alloc *x = a; x && x->extra && !uuid_is_nil(x->extra->previous);) {
+		x = state_alloc(s, x->extra->previous);
+		if (x && drain_is_soft(x))
+			return true;
+	}
+	return false;
+}
+
 static bool moves_update(const struct alloc *a, const struct alloc_update *u)
 {
 	bool comes_up = a->observed != OBSERVED_RUNNING && str_eq(u->client_status, observed_names[OBSERVED_RUNNING]);
@@ -123,7 +138,7 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 		entry_alloc_update(&c->entry, id, &put);
 		taken++;
 		bool failed = wants_eval(alloc, put.client_status);
-		if (failed || moves_update(alloc, &put))
+		if (failed || moves_update(alloc, &put) || moves_drain(c->state, alloc, &put))
 			jobs[n_jobs++] = (struct touched){alloc->version->job, failed};
 	}
 	entry_close(&c->entry, o);

@@ -22,6 +22,10 @@ struct core {
 	int64_t next_gc;
 	bool committing;
 	struct core_stats stats;
+	struct { /* sched/core_drain.c */
+		bool any, changed; /* some node drains; something that matters to drains has changed */
+		int64_t at, looked; /* look again then; when it was looked last */
+	} drains;
 };
 
 /* The n-th id (below CORE_IDS) that belongs to the entry that is written next. An entry that is refused leaves its ids unused. */
@@ -49,6 +53,11 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
 /* System jobs do not try again by themselves what ended; marks it, of a node or of a job (the other NULL), to be tried again. */
 void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j);
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
+
+void core_drains_changed(struct core *c, enum state_table table, const void *obj);
+/* Decides about draining nodes when it is time; busy: evaluations are ready, so that more will change soon. */
+void core_drains_step(struct core *c, bool busy, int64_t now);
+int64_t core_drains_deadline(const struct core *c);
 
 /* sched/gc.c: collects what is older than the thresholds. */
 struct gc_thresholds {

@@ -9,6 +9,7 @@ const char *const entry_kind_names[ENTRY_KINDS] = {
     [ENTRY_NODE_STATUS] = "node status",
     [ENTRY_NODE_ELIGIBILITY] = "node eligibility",
     [ENTRY_NODE_DELETE] = "node delete",
+    [ENTRY_NODE_DRAIN] = "node drain",
     [ENTRY_EVAL] = "evaluation",
     [ENTRY_EVAL_CANCEL] = "evaluation cancel",
     [ENTRY_EVAL_DELETE] = "evaluation delete",
@@ -141,6 +142,20 @@ void entry_node_status(struct buf *b, struct uuid id, enum node_status status, c
 void entry_node_eligibility(struct buf *b, struct uuid id, bool eligible, const char *message)
 {
 	put_node_change(b, ENTRY_NODE_ELIGIBILITY, id, eligible, message);
+}
+
+void entry_node_drain(struct buf *b, struct uuid id, const struct drain_strategy *strategy, const struct drain_metadata *last,
+    bool eligible, const char *message)
+{
+	static const struct drain_strategy none;
+	size_t o = entry_open(b, ENTRY_NODE_DRAIN);
+	wire_put_uuid(b, id);
+	entry_put_object(b, &type_drain_strategy, strategy ? strategy : &none);
+	entry_put_object(b, &type_drain_metadata, last);
+	wire_put_u64(b, eligible);
+	wire_put_str(b, message);
+	wire_put_str(b, "Drain");
+	entry_close(b, o);
 }
 
 void entry_node_delete(struct buf *b, struct uuid id)

@@ -43,6 +43,7 @@ enum entry_kind {
 	ENTRY_SNAP_METRIC,
 	ENTRY_SNAP_ALLOCS,
 	ENTRY_SNAP_END,
+	ENTRY_NODE_DRAIN, /* uuid, object drain_strategy (without fields: none), object drain_metadata, u64 eligible, str message, str subsystem */
 	ENTRY_KINDS,
 };
 extern const char *const entry_kind_names[ENTRY_KINDS]; /* for messages: "job", "plan", ... */
@@ -61,6 +62,8 @@ void entry_job_stable(struct buf *b, const char *ns, const char *id, uint64_t ve
 void entry_node(struct buf *b, const struct node *n);
 void entry_node_status(struct buf *b, struct uuid id, enum node_status status, const char *message);
 void entry_node_eligibility(struct buf *b, struct uuid id, bool eligible, const char *message);
+void entry_node_drain(struct buf *b, struct uuid id, const struct drain_strategy *strategy, const struct drain_metadata *last,
+    bool eligible, const char *message);
 void entry_node_delete(struct buf *b, struct uuid id);
 void entry_eval(struct buf *b, const struct eval *e);
 void entry_eval_cancel(struct buf *b, struct uuid id, const char *description);

@@ -4,6 +4,7 @@
  */
 #include "sched/reconcile.h"
 
+#include "sched/drain.h"
 #include "sched/reconcile_internal.h"
 #include "sched/update.h"
 
@@ -106,6 +107,25 @@ static void add_failed(struct reconcile *c, struct side *g, struct member *m)
 	}
 }
 
+/* One on its way from a draining node: when its replacement is there, that one has its name. It goes when the replacement has proved
+ * itself, or when it was told to go whatever comes. */
+static bool has_successor(struct reconcile *c, struct alloc *a)
+{
+	const struct alloc *next = drain_successor(c->r->state, a);
+	int64_t when;
+
+	if (!next)
+		return false;
+	if (!drain_is_soft(a) || drain_is_healthy(next, c->r->now, &when)) {
+		reconcile_stop(c, a, -1, SAY_MIGRATING);
+	} else {
+		reconcile_keep(c, a);
+		if (when > c->r->now)
+			c->out->update_at = MIN(c->out->update_at, when);
+	}
+	return true;
+}
+
 /* What becomes of an allocation that should run; false: it has nothing to do with the count any more. */
 static bool judge(struct reconcile *c, struct side *g, struct member *m)
 {
@@ -135,8 +155,10 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 	}
 	if (reconcile_node_is_gone(a))
 		m->fate = FATE_LOST;
+	else if (t && t->migrate && has_successor(c, a))
+		return false;
 	else if (t && t->migrate)
-		m->fate = FATE_MIGRATE;
+		m->fate = t->drain ? FATE_LEAVES : FATE_MIGRATE;
 	else if (a->version == c->r->version)
 		m->fate = FATE_RUNS;
 	else
@@ -229,6 +251,7 @@ static bool is_unproven(const struct reconcile *c, const struct member *m, const
 		return m->alloc->version == c->r->version;
 	case FATE_LOST:
 	case FATE_MIGRATE:
+	case FATE_LEAVES:
 	case FATE_RESCHEDULE:
 		return true;
 	case FATE_REPLACE:
@@ -297,6 +320,11 @@ static void settle_member(struct reconcile *c, struct side *g, struct member *m,
 	case FATE_MIGRATE:
 	case FATE_RESCHEDULE:
 		replace(c, g, m, u);
+		break;
+	case FATE_LEAVES:
+		keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
+		reconcile_keep(c, m->alloc);
+		u->migrate++;
 		break;
 	case FATE_MOVES:
 		reconcile_mark(c, m->alloc);

@@ -12,6 +12,7 @@ enum fate {
 	FATE_DONE,       /* batch: has done its work */
 	FATE_LOST,
 	FATE_MIGRATE,
+	FATE_LEAVES,     /* is replaced first, and stopped when its replacement is healthy */
 	FATE_RESCHEDULE, /* failed, and replaced now */
 };
 

@@ -1,0 +1,174 @@
+/* The core's requests about drains, and carrying out what sched/drain.c decides. */
+#include <errno.h>
+
+#include "sched/core_internal.h"
+#include "sched/drain.h"
+
+/* A look at all draining nodes is made when something has changed, at most this often while evaluations are ready. */
+#define LOOK_PAUSE (50 * MILLI)
+#define RETRY_AFTER (5 * SECOND)
+
+void core_drains_changed(struct core *c, enum state_table table, const void *obj)
+{
+	if (table == TABLE_NODES) {
+		const struct node_entry *n = obj;
+
+		c->drains.any |= n->draining;
+	}
+	c->drains.changed |= c->drains.any && (table == TABLE_NODES || table == TABLE_ALLOCS);
+}
+
+int64_t core_drains_deadline(const struct core *c)
+{
+	return c->drains.any ? c->drains.at : NEVER;
+}
+
+/* ---- what is decided ---- */
+
+static int by_job(const void *a, const void *b)
+{
+	const struct job_entry *x = *(struct job_entry *const *)a, *y = *(struct job_entry *const *)b;
+	int r = strcmp(x->ns, y->ns);
+
+	return r ? r : strcmp(x->id, y->id);
+}
+
+static void put_marks(struct core *c, struct alloc *const *list, uint32_t n, bool soft, struct job_entry **jobs, uint32_t *n_jobs)
+{
+	struct desired_transition t = {0};
+
+	MODEL_SET(desired_transition, &t, migrate, true);
+	if (soft)
+		MODEL_SET(desired_transition, &t, drain, true);
+	for (uint32_t i = 0; i < n; i++) {
+		entry_alloc_transition(&c->entry, list[i]->id, &t);
+		jobs[(*n_jobs)++] = list[i]->version->job;
+	}
+}
+
+static struct drain_metadata *next_metadata(struct arena *a, const struct node_entry *n, const char *status, int64_t now)
+{
+	struct drain_metadata *m = n->spec->last_drain ? model_copy(a, &type_drain_metadata, n->spec->last_drain)
+	                                              : MODEL_NEW(a, drain_metadata);
+
+	MODEL_SET(drain_metadata, m, status, status);
+	MODEL_SET(drain_metadata, m, updated_at, now);
+	return m;
+}
+
+static int carry_out(struct core *c, const struct drain_decision *d, struct arena *a, int64_t now)
+{
+	cleanup_free struct job_entry **jobs = xcalloc((size_t)d->n_soft + d->n_hard + 1, sizeof(*jobs));
+	uint32_t n = 0, made = 0;
+
+	core_begin(c, now);
+	put_marks(c, d->soft, d->n_soft, true, jobs, &n);
+	put_marks(c, d->hard, d->n_hard, false, jobs, &n);
+	for (uint32_t i = 0; i < d->n_done; i++)
+		entry_node_drain(&c->entry, d->done[i]->id, NULL, next_metadata(a, d->done[i], DRAIN_COMPLETE, now),
+		    d->done[i]->eligible, "Node drain complete");
+	qsort(jobs, n, sizeof(*jobs), by_job);
+	for (uint32_t i = 0; i < n; i++)
+		if ((!i || jobs[i] != jobs[i - 1]) && !core_eval_is_due(jobs[i]))
+			entry_eval(&c->entry, core_eval(c, a, made++, jobs[i], "node-drain", now));
+	return entry_is_empty(&c->entry) ? 0 : core_append(c, NULL, NULL);
+}
+
+static bool any_draining(const struct state *s)
+{
+	for (uint32_t i = 0; i < s->cap_nodes; i++)
+		if (s->nodes[i] && s->nodes[i]->draining)
+			return true;
+	return false;
+}
+
+void core_drains_step(struct core *c, bool busy, int64_t now)
+{
+	if (!c->drains.any || (!c->drains.changed && c->drains.at > now) || (busy && now - c->drains.looked < LOOK_PAUSE))
+		return;
+	cleanup_arena struct arena *a = arena_new();
+	struct drain_decision d;
+
+	c->drains.changed = false;
+	c->drains.looked = now;
+	c->drains.any = any_draining(c->state);
+	drain_decide(c->state, now, a, &d);
+	c->drains.at = d.at;
+	/* What the journal refuses now is decided again. */
+	if (carry_out(c, &d, a, now))
+		c->drains.at = now + RETRY_AFTER;
+}
+
+/* ---- requests ---- */
+
+static int find_node(const struct core *c, struct uuid id, struct node_entry **n, struct err *e)
+{
+	*n = state_node(c->state, id);
+	return *n ? 0 : err_set(e, -ENOENT, "node not found");
+}
+
+static struct drain_strategy *make_strategy(
+    struct arena *a, const struct drain_spec *spec, const struct drain_strategy *old, int64_t now)
+{
+	struct drain_strategy *d = MODEL_NEW(a, drain_strategy);
+
+	MODEL_SET(drain_strategy, d, deadline, spec->deadline);
+	MODEL_SET(drain_strategy, d, ignore_system_jobs, spec->ignore_system_jobs);
+	MODEL_SET(drain_strategy, d, started_at, old ? old->started_at : now);
+	if (spec->deadline > 0)
+		MODEL_SET(drain_strategy, d, force_deadline, now + spec->deadline);
+	return d;
+}
+
+/* What has not been replaced yet stays; what has goes on to its end. */
+static void put_unmarks(struct core *c, const struct node_entry *n)
+{
+	const struct desired_transition none = {0};
+
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
+		if (drain_is_soft(x) && !drain_successor(c->state, x))
+			entry_alloc_transition(&c->entry, x->id, &none);
+}
+
+int core_node_drain(struct core *c, struct uuid id, const struct core_drain_request *req, int64_t now,
+    struct strs *eval_ids, struct arena *a, uint64_t *index, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+
+	if (r)
+		return r;
+	const struct drain_strategy *old = n->spec->drain_strategy;
+	bool eligible = req->spec ? false : n->eligible || req->mark_eligible;
+	struct drain_metadata *last = next_metadata(a, n, req->spec ? DRAIN_DRAINING : DRAIN_CANCELED, now);
+
+	*index = c->state->index;
+	if (!req->spec && !old) {
+		return eligible == n->eligible ? 0 : core_node_eligibility(c, id, eligible, now, index, e);
+	}
+	if (req->spec && !old) {
+		*last = (struct drain_metadata){0};
+		MODEL_SET(drain_metadata, last, status, DRAIN_DRAINING);
+		MODEL_SET(drain_metadata, last, started_at, now);
+		MODEL_SET(drain_metadata, last, updated_at, now);
+	}
+	if (req->meta && req->meta->n)
+		last->meta = *req->meta;
+	if (!str_empty(req->accessor))
+		MODEL_SET(drain_metadata, last, accessor_id, req->accessor);
+	core_begin(c, now);
+	if (!req->spec)
+		put_unmarks(c, n);
+	entry_node_drain(&c->entry, id, req->spec ? make_strategy(a, req->spec, old, now) : NULL, last, eligible,
+	    !req->spec ? "Node drain disabled" : old ? "Node drain strategy updated" : "Node drain strategy set");
+	if (!req->spec && eligible)
+		core_put_node_evals(c, a, n, 0, now, eval_ids);
+	return core_append(c, index, e);
+}
+
+struct drain_answer *core_drain(struct core *c, struct uuid id, int64_t now, struct arena *a)
+{
+	const struct node_entry *n = state_node(c->state, id);
+
+	return n ? drain_describe(c->state, n, now, a) : NULL;
+}

@@ -1,0 +1,57 @@
+/*
+ * drain: nodes that are being emptied. A drain is a stored operation: who asked, why, since when, until when
+ * (node.drain_strategy and node.last_drain in the state), so it goes on under another leader. Looking at the state, step()
+ * decides which allocations may go now:
+ *
+ *   service   moves by the group's migrate block: marked (DesiredTransition {Migrate, Drain}), replaced elsewhere by the
+ *             scheduler, and stopped by it when the replacement is healthy. Of a group at most max_parallel are on their way,
+ *             over all draining nodes together, so it never has fewer healthy ones than its count less max_parallel.
+ *   batch     is left to finish.
+ *   system    goes when nothing else is left, unless IgnoreSystemJobs.
+ *   at its deadline, less the time that it takes to stop it (shutdown delays and kill timeout), everything is
+ *             marked {Migrate}: stopped at once and placed again where there is room, batch too.
+ *
+ * Done means that no allocation holds the node any more (its client says that the processes are gone) and that no entry
+ * of them stands in Consul. A node that is down holds nothing.
+ *
+ * codes of what it waits for
+ *   batch-running          left to finish
+ *   max-parallel           others of its group are on their way
+ *   replacement-unplaced   no node has room for the replacement
+ *   replacement-unhealthy  it runs, and has yet to prove itself
+ *   system-last            waits for the others
+ *   stopping               asked to stop
+ *   consul-entries         stopped; its entries stand in Consul
+ */
+#ifndef SCHED_DRAIN_H
+#define SCHED_DRAIN_H
+
+#include "sched/state.h"
+
+#define DRAIN_DRAINING "draining" /* of drain_metadata.status */
+#define DRAIN_COMPLETE "complete"
+#define DRAIN_CANCELED "canceled"
+#define DRAIN_WAITS    200 /* that drain_describe names */
+
+/* Softly on its way: is to be replaced first. */
+bool drain_is_soft(const struct alloc *a);
+/* The newest in the chain of what replaces a, as long as it should run; NULL: there is none (yet). */
+struct alloc *drain_successor(const struct state *s, const struct alloc *a);
+/* Whether a replacement has proved itself by its group's migrate block; *when as update_is_healthy(). */
+bool drain_is_healthy(const struct alloc *replacement, int64_t now, int64_t *when);
+/* Does the allocation keep the drain of its node from being done? */
+bool drain_waits_for(const struct alloc *a, bool ignore_system);
+
+struct drain_decision { /* of one look at all draining nodes; lists in the arena */
+	struct alloc **soft, **hard;
+	uint32_t n_soft, cap_soft, n_hard, cap_hard;
+	struct node_entry **done; /* their drains are complete */
+	uint32_t n_done, cap_done;
+	int64_t at; /* look again then, whatever happens; NEVER */
+};
+void drain_decide(const struct state *s, int64_t now, struct arena *a, struct drain_decision *out);
+
+/* The operation and what it waits for, in the arena. */
+struct drain_answer *drain_describe(const struct state *s, const struct node_entry *n, int64_t now, struct arena *a);
+
+#endif
