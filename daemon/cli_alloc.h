@@ -24,4 +24,7 @@ const char *cli_alloc_only_task(const struct allocation *a);
 /* Whether the task exists; else says which ones do. */
 bool cli_alloc_has_task(const struct allocation *a, const char *task);
 
+/* What it has in Consul, as tables; nothing when it has nothing. */
+void cli_alloc_put_services(struct cli *c, const struct allocation *a);
+
 #endif

@@ -65,6 +65,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(job_init) \
 	X(alloc) \
 	X(alloc_status) \
+	X(alloc_checks) \
 	X(alloc_files) \
 	X(node) \
 	X(node_status) \

@@ -396,6 +396,8 @@ static void put_long(struct cli *c, const struct allocation *a)
 
 	put_head(c, a);
 	put_ports(c, a);
+	if (a->task_states.n && (!has_ended(a) || a->in_consul))
+		cli_alloc_put_services(c, a);
 	fflush(stdout);
 	stats = a->task_states.n ? read_stats(c, a) : NULL;
 	for (uint32_t i = 0; i < a->task_states.n; i++)

@@ -427,3 +427,28 @@ def test_in_a_steady_state_consul_is_hardly_asked(cluster):
     asked = calls() - before
     check(asked <= 6, "%d calls in 60 s; at most one in 10 s is allowed" % asked)
     check(asked > 0, "nothing was counted")
+
+
+# ---- for people ----
+
+def test_alloc_status_and_alloc_checks_show_services_and_checks_with_their_output(cluster):
+    consul, agent = one(cluster)
+    agent.register(job("web", [{"Name": "web", "PortLabel": "http", "Checks": [
+        http_check(Name="page"), script_check("echo not quite; echo second line; exit 1", Name="mood")]},
+        {"Name": "odd", "PortLabel": "http", "AddressMode": "driver"}]))
+    alloc = agent.wait_status("web", "running", count=1)[0]
+    passing_page = lambda: checks_of(consul, "web").get("page", {}).get("Status") == "passing" and \
+        checks_of(consul, "web")["mood"]["Status"] == "warning"  # noqa: E731
+    eventually("the checks have turned", passing_page)
+
+    def shown():
+        text = agent.cli("alloc", "status", alloc["ID"])[0]
+        return text if re.search(r"page +http +passing +HTTP GET", text) and re.search(r"mood +script +warning +not quite\n", text) else None
+    text = eventually("alloc status shows the checks", shown)
+    check(re.search(r"web +\(group\) +[\d.]+:%d +registered\n" % port_of(agent, alloc["ID"]), text), text)
+    check(re.search(r'odd +\(group\) .*refused: address_mode = "driver" needs', text), text)
+    check(re.search(r'Service Not Registered +service "odd": address_mode = "driver"', text), text)
+    text = agent.cli("alloc", "checks", alloc["ID"])[0]
+    check("Status of 2 Service Checks" in text and "Output  = not quite\nsecond line\n" in text, text)
+    listed = json.loads(agent.cli("alloc", "checks", "-json", alloc["ID"])[0])
+    check({c["Check"]: c["Status"] for c in listed.values()} == {"page": "success", "mood": "failure"}, str(listed))
