@@ -255,6 +255,13 @@ static void run_route(struct call *c)
 	run(c);
 }
 
+void call_run_again(struct call *c)
+{
+	c->leader_until = 0;
+	c->now = clock_now();
+	run_route(c);
+}
+
 void call_dispatch(struct call *c, const struct router *router, const char *target)
 {
 	char *query, *path;

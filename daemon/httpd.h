@@ -111,6 +111,8 @@ void call_set_stream_header(struct call *c, int status, const char *content_type
 void call_take_back(struct call *c); /* held, and no head sent: forgets on_close; it is to be answered in another way */
 /* Dispatched once more when somebody else leads, and now and then until then; 500 "No cluster leader" after some seconds. */
 void call_hold_for_leader(struct call *c);
+/* Taken back, because another server leads: as if it had come now. */
+void call_run_again(struct call *c);
 const char *call_target(const struct call *c); /* path and query as they came */
 const struct route *call_route(const struct call *c);
 

@@ -15,9 +15,12 @@
 #define MAX_HOPS 3
 
 struct proxy {
-	struct call *call; /* NULL once it is gone */
+	struct call *call;     /* gone when it closes us */
+	struct server *server; /* of this agent, or NULL */
 	struct fetch *fetch;
-	bool streaming, to_leader;
+	bool streaming;
+	const char *leader;   /* who led when it was passed on to it; NULL: passed on to somebody else */
+	struct waiter waiter; /* for another leader */
 };
 
 /* Request headers that the other agent needs; the token among them, so none of this is ever logged. */
@@ -26,11 +29,22 @@ static const char *const passed_on[] = {"X-Nomad-Token", "Authorization", "Conte
 static const char *const passed_back[] = {"X-Nomad-Index", "X-Nomad-Knownleader", "X-Nomad-Lastcontact",
     "X-Nomad-Nexttoken", "Content-Security-Policy", "X-Content-Type-Options", "X-Xss-Protection"};
 
+static void on_leader(struct waiter *w, bool expired);
+
+static void watch_for_leader(struct proxy *p, bool yes)
+{
+	if (!p->leader)
+		return;
+	watch_remove(server_watch(p->server), &p->waiter);
+	if (yes)
+		watch_add(server_watch(p->server), &p->waiter, watch_leader(), HOUR, on_leader);
+}
+
 static void on_close(void *arg)
 {
 	struct proxy *p = arg;
 
-	p->call = NULL;
+	watch_for_leader(p, false);
 	if (p->fetch)
 		fetch_cancel(STEAL(p->fetch));
 	free(p);
@@ -68,19 +82,52 @@ static void on_data(void *arg, const void *data, size_t n)
 		fetch_pause(p->fetch, true);
 }
 
+/* Reads, and what agents say of their node, which may be said twice. */
+static bool is_repeatable(const struct call *c)
+{
+	return str_eq(call_method(c), "GET") || str_starts(call_target(c), "/v1/internal/node/");
+}
+
+/* The call is to be answered in another way. */
+static struct call *take_back(struct proxy *p)
+{
+	struct call *c = p->call;
+
+	watch_for_leader(p, false);
+	if (p->fetch)
+		fetch_cancel(p->fetch);
+	free(p);
+	call_take_back(c);
+	return c;
+}
+
+/* Who led may hang, and would answer when it is too late: a held read would wait there for minutes. */
+static void on_leader(struct waiter *w, bool expired)
+{
+	struct proxy *p = CONTAINER_OF(w, struct proxy, waiter);
+	const char *leader = server_leader(p->server);
+
+	(void)expired;
+	if (p->streaming)
+		return;
+	if (*leader && !str_eq(leader, p->leader))
+		call_run_again(take_back(p));
+	else
+		watch_for_leader(p, true);
+}
+
 static void on_done(void *arg, struct fetch_answer *a)
 {
 	struct proxy *p = arg;
 	struct call *c = p->call;
 
 	p->fetch = NULL;
-	if (!p->streaming && a->err.code && p->to_leader && (!a->sent || str_eq(call_method(c), "GET"))) {
+	if (!p->streaming && a->err.code && p->leader && (!a->sent || is_repeatable(c))) {
 		log_debug("http", "the leader does not answer: %s", err_str(&a->err));
-		free(p);
-		call_take_back(c);
-		call_hold_for_leader(c);
+		call_hold_for_leader(take_back(p));
 		return;
 	}
+	watch_for_leader(p, false);
 	if (!p->streaming && a->err.code) {
 		cleanup_free char *text = xasprintf("the agent that this request concerns does not answer: %s", err_str(&a->err));
 
@@ -143,7 +190,9 @@ static void pass_on(struct call *c, const char *host_port, bool to_leader)
 		r.body = NULL;
 	p = xcalloc(1, sizeof(*p));
 	p->call = c;
-	p->to_leader = to_leader;
+	p->server = call_daemon(c)->server;
+	p->leader = to_leader ? arena_strdup(call_arena(c), host_port) : NULL;
+	watch_for_leader(p, is_repeatable(c));
 	call_stream_hold(c, on_close, p);
 	call_stream_on_drain(c, on_drain, p);
 	p->fetch = fetch_start(call_daemon(c)->fetcher, &r, on_done, p);

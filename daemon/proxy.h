@@ -9,7 +9,8 @@
 #include "daemon/httpd.h"
 
 void proxy_to(struct call *c, const char *host_port);
-/* The same; when that server was not reached, or a read of it broke off before its answer began, whoever leads next is asked. */
+/* The same; whoever leads next is asked when that server was not reached, and also when a read, or what an agent says of its
+ * node, broke off before its answer began or is still waited for when another server leads. */
 void proxy_to_leader(struct call *c, const char *host_port);
 /* To the server that answered this agent last; 501 when it knows none. */
 void proxy_to_server(struct call *c);
