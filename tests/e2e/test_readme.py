@@ -89,7 +89,7 @@ class Shell:
             lines.append(line.rstrip())
         while lines and not lines[-1]:
             lines.pop()
-        return [x for x in lines if not re.search(r": \d+ (Killed|Terminated) ", x)]  # what only a script is told
+        return [x for x in lines if not re.search(r":\s+\d+ (Killed|Terminated) ", x)]  # what only a script is told
 
     def close(self):
         self.process.stdin.close()
