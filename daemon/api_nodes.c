@@ -266,12 +266,44 @@ static void purge_node(struct call *c)
 
 static void drain_node(struct call *c)
 {
+	struct drain_request *r = MODEL_NEW(call_arena(c), drain_request);
+	struct core_drain_request req;
+	cleanup_err struct err e = ERR_INIT;
+	struct strs evals = {0};
+	struct uuid id;
+	uint64_t index;
+
+	if (!need_node(c, &id) || call_decode(c, &type_drain_request, r) < 0)
+		return;
+	req = (struct core_drain_request){.spec = r->drain_spec, .mark_eligible = r->mark_eligible, .meta = &r->meta};
+	if (core_node_drain(call_core(c), id, &req, call_now(c), &evals, call_arena(c), &index, &e))
+		api_refuse(c, &e);
+	else
+		answer_node_whole(c, &evals, index, false);
+}
+
+/* When the node or anything on it changed last. */
+static uint64_t last_change(const struct node_entry *n)
+{
+	uint64_t index = MAX(n->modify_index, n->alloc_index);
+
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
+		index = MAX(index, a->modify_index);
+	return index;
+}
+
+static void read_drain(struct call *c)
+{
+	const struct node_entry *n;
 	struct uuid id;
 
-	if (need_node(c, &id))
-		call_error(c, 501,
-		    "draining is not available in this version; make the node ineligible and stop its "
-		    "allocations");
+	if (!need_node(c, &id))
+		return;
+	n = state_node(call_state(c), id);
+	if (!n)
+		call_error(c, 404, "node not found");
+	else if (!call_block(c, watch_id(WATCH_NODE_ALL, id), last_change(n)))
+		api_answer(c, &type_drain_answer, core_drain(call_core(c), id, call_now(c), call_arena(c)));
 }
 
 #define READ  (ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER)
@@ -283,7 +315,7 @@ const struct route routes_nodes[] = {
     {READ, "/v1/node/:id/allocations", node_allocations, NULL, NULL, "its allocations, whole"},
     {WRITE, "/v1/node/:id/eligibility", NULL, set_eligibility, NULL, "let it take new work or not"},
     {WRITE, "/v1/node/:id/evaluate", NULL, evaluate_node, NULL, "schedule its jobs again"},
-    {WRITE, "/v1/node/:id/drain", NULL, drain_node, NULL, "answers that there is no draining yet"},
+    {READ | ROUTE_PUT, "/v1/node/:id/drain", read_drain, drain_node, NULL, "what a drain waits for; set, change or cancel one"},
     {WRITE, "/v1/node/:id/purge", NULL, purge_node, NULL, "forget it"},
     {0, NULL, NULL, NULL, NULL, NULL},
 };

@@ -1,6 +1,7 @@
 /* cli: requests of the command line. */
 #include "daemon/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <jansson.h>
@@ -460,6 +461,27 @@ int cli_streams(struct cli *c, struct cli_stream *s, size_t n, struct err *e)
 }
 
 /* ---- words ---- */
+
+int cli_confirm(const char *question, const char *canceled, int *code)
+{
+	char answer[64] = "";
+
+	printf("%s [y/N] ", question);
+	fflush(stdout);
+	if (!fgets(answer, sizeof(answer), stdin))
+		*answer = 0;
+	answer[strcspn(answer, "\r\n")] = 0;
+	if (str_eq(answer, "y"))
+		return 0;
+	*code = 0;
+	if (!*answer || tolower((unsigned char)*answer) == 'n') {
+		puts(canceled);
+	} else {
+		puts("For confirmation, an exact 'y' is required.");
+		*code = tolower((unsigned char)*answer) == 'y' ? 0 : 1;
+	}
+	return -ECANCELED;
+}
 
 int cli_fail(const char *what, const struct err *e)
 {

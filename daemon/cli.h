@@ -79,6 +79,9 @@ const char *cli_query(struct cli *c, const struct query_flag *flags); /* ended b
 /* For a path segment or a query value; in the arena. */
 const char *cli_escape(struct cli *c, const char *s);
 
+/* Asks on the terminal; only an exact "y" is a yes. 0: go on. Negative: not, after printing `canceled`, with *code as the exit
+ * code. */
+int cli_confirm(const char *question, const char *canceled, int *code);
 /* Prints "<what>: <sentence>" on stderr and returns the exit code 1. */
 int cli_fail(const char *what, const struct err *e);
 /* Ids as people type them: an id or the beginning of one, an odd number of digits is cut to even; nothing stands for all.

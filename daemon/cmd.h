@@ -68,6 +68,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(alloc_checks) \
 	X(alloc_files) \
 	X(node) \
+	X(node_drain) \
 	X(node_status) \
 	X(client) \
 	X(eval) \

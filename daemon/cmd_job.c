@@ -4,34 +4,11 @@
 #include "daemon/cli_monitor.h"
 #include "daemon/cli_show.h"
 
-#include <ctype.h>
 #include <errno.h>
 
 #include "base/codec.h"
 
 /* ---- stop ---- */
-
-/* Only an exact "y" is a yes. 0: go on; negative: not, with *code as the exit code. */
-static int confirm(const char *question, int *code)
-{
-	char answer[64] = "";
-
-	printf("%s [y/N] ", question);
-	fflush(stdout);
-	if (!fgets(answer, sizeof(answer), stdin))
-		*answer = 0;
-	answer[strcspn(answer, "\r\n")] = 0;
-	if (str_eq(answer, "y"))
-		return 0;
-	*code = 0;
-	if (!*answer || tolower((unsigned char)*answer) == 'n') {
-		puts("Cancelling job stop");
-	} else {
-		puts("For confirmation, an exact 'y' is required.");
-		*code = tolower((unsigned char)*answer) == 'y' ? 0 : 1;
-	}
-	return -ECANCELED;
-}
 
 static int stop_one(struct cli *c, const char *text)
 {
@@ -45,7 +22,7 @@ static int stop_one(struct cli *c, const char *text)
 	if (!j)
 		return 1;
 	if (!str_eq(j->id, text) && !arg_bool(a, "yes") &&
-	    confirm(arena_printf(c->arena, "Are you sure you want to stop job \"%s\"?", j->id), &code) < 0)
+	    cli_confirm(arena_printf(c->arena, "Are you sure you want to stop job \"%s\"?", j->id), "Cancelling job stop", &code) < 0)
 		return code;
 	if (arg_given(a, "eval-priority"))
 		priority = arena_printf(c->arena, "&eval_priority=%lld", (long long)arg_int(a, "eval-priority", 0));

@@ -242,13 +242,16 @@ void watch_on_change(void *arg, enum state_table table, const void *obj, bool de
 	}
 	case TABLE_NODES:
 		watch_wake(w, watch_id(WATCH_NODE, ((const struct node_entry *)obj)->id));
+		watch_wake(w, watch_id(WATCH_NODE_ALL, ((const struct node_entry *)obj)->id));
 		break;
 	case TABLE_ALLOCS: {
 		const struct alloc *a = obj;
 
 		watch_wake(w, watch_id(WATCH_ALLOC, a->id));
-		if (a->node)
+		if (a->node) {
 			watch_wake(w, watch_id(WATCH_NODE_WORK, a->node->id));
+			watch_wake(w, watch_id(WATCH_NODE_ALL, a->node->id));
+		}
 		wake_job(w, WATCH_JOB_ALLOCS, a->version->job->ns, a->version->job->id);
 		break;
 	}

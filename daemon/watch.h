@@ -22,6 +22,7 @@ enum watch_kind {
 	WATCH_JOB_ALL,    /* any of the three: summaries, "why" */
 	WATCH_NODE,
 	WATCH_NODE_WORK,  /* allocations placed on a node */
+	WATCH_NODE_ALL,   /* the node or its allocations */
 	WATCH_ALLOC,
 	WATCH_EVAL,
 	WATCH_DEPLOYMENT,

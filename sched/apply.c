@@ -193,6 +193,9 @@ static int apply_node_drain(struct apply *c, struct wire *w)
 	struct node *spec = copy_with_event(c, n->spec, w, arena);
 	spec->drain_strategy = strategy->has ? strategy : NULL;
 	spec->last_drain = last;
+	/* Who and why. */
+	if (spec->events.n && last->meta.n)
+		((struct node_event *)spec->events.v[spec->events.n - 1])->details = last->meta;
 	MODEL_SET(node, spec, scheduling_eligibility, eligible ? "eligible" : "ineligible");
 	n->eligible = eligible;
 	return node_replace(c, n, arena, spec);
