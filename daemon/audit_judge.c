@@ -355,7 +355,7 @@ static void judge_stray(struct audit *au, struct present *p)
 
 	if (alloc && uuid_parse(alloc, &id) == 0)
 		al = state_alloc(audit_state(au), id);
-	if (!al && !str_eq(cluster, uuid_format(audit_state(au)->cluster_id, ours)))
+	if (!al && (str_empty(cluster) || !str_eq(cluster, uuid_format(audit_state(au)->cluster_id, ours))))
 		return; /* another cluster's */
 	if (str_starts(str_or(p->service->id, ""), "_drover-server-"))
 		return; /* judged as a member, or of another log */

@@ -13,7 +13,8 @@ const struct cmd_group cmd_groups[] = {
                                                  "      $ drover client servers\n"},
     {"eval", "Interact with evaluations", "An evaluation is one decision of the scheduler about one job.\n\n"
                                           "      $ drover eval status <eval>\n"},
-    {"consul", "What drover has in Consul", "Compare what stands in Consul with what should.\n\n      $ drover consul audit\n"},
+    {"consul", "What drover has in Consul", "Check rights before the start; compare what stands in Consul with what should.\n\n"
+                                              "      $ drover consul preflight -config /etc/drover\n      $ drover consul audit\n"},
     {"server", "Interact with servers", "List the servers of the cluster.\n\n      $ drover server members\n"},
     {"operator", "Tools for those who run the cluster", "Look into the servers' own data.\n"},
     {"operator journal", "Look at the journal of a server", "The journal is the truth of a server on disk.\n"},

@@ -50,7 +50,7 @@ struct config {
 		const char *address, *dns, *dns_domain, *token, *token_file, *server_service_name, *client_service_name, *kv_prefix;
 		const char *ca_file, *cert_file, *key_file, *tls_server_name;
 		struct strs tags;
-		int64_t deregister_after;
+		int64_t deregister_after, sweep_after;
 		bool configured, auto_advertise, server_auto_join, client_auto_join, ssl, verify_ssl;
 	} consul;
 	struct {

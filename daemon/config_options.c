@@ -80,6 +80,7 @@ const struct option config_options[] = {
     O("consul", "client_service_name", OPT_STR, consul.client_service_name, .unset = "drover-client", .help = "service name of clients"),
     O("consul", "tags", OPT_LIST, consul.tags, .example = "ci", .help = "further tags of the agent's own services"),
     O("consul", "deregister_after", OPT_DUR, consul.deregister_after, .unset = "72h", .min = 60, .max = 3e8, .help = "an agent that is gone for so long is removed from Consul by Consul"),
+    O("consul", "sweep_after", OPT_DUR, consul.sweep_after, .unset = "10m", .max = 3e8, .help = "the leading server removes what a machine has in Consul when its Consul agent has been gone for so long; 0 = never"),
     O("consul", "kv_prefix", OPT_STR, consul.kv_prefix, .example = "drover/global", .help = "where the \"consul\" journal lies in the KV; clusters on one Consul need one each; default \"drover/<region>\""),
     O("consul", "ssl", OPT_BOOL, consul.ssl, .unset = "false", .help = "talk to Consul over TLS"),
     O("consul", "verify_ssl", OPT_BOOL, consul.verify_ssl, .unset = "true", .help = "check Consul's certificate"),

@@ -20,11 +20,13 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "daemon/consul_rights.h"
 #include "daemon/link_local.h"
 #include "daemon/members.h"
 #include "daemon/peer.h"
 #include "daemon/reload.h"
 #include "daemon/server.h"
+#include "daemon/sweep.h"
 #include "discovery/fetch.h"
 
 #define N_SIGNALS 3
@@ -236,13 +238,6 @@ static int read_id(struct daemon *d, struct err *e)
 
 /* ---- Consul ---- */
 
-static const char *given(const struct config *c, const char *option, const char *value)
-{
-	cleanup_free char *name = xasprintf("consul.%s", option);
-
-	return config_given(c, name) ? value : NULL;
-}
-
 static void on_service(void *arg, const char *id, enum services_event event, const struct err *e)
 {
 	struct running *r = arg;
@@ -269,28 +264,14 @@ static int start_consul(struct running *r, struct err *e)
 	static const struct services_ops ops = {.on_event = on_service, .on_trouble = on_consul_trouble};
 	struct daemon *d = &r->d;
 	struct config *c = d->config;
-	/* What is not given comes from the variables that Consul's own tools read. */
-	struct consul_config cc = {
-	    .address = given(c, "address", c->consul.address),
-	    .token = c->consul.token,
-	    .token_file = c->consul.token_file,
-	    .tls = {
-	        .ca_file = c->consul.ca_file,
-	        .cert_file = c->consul.cert_file,
-	        .key_file = c->consul.key_file,
-	        .server_name = c->consul.tls_server_name,
-	        .skip_verify = !c->consul.verify_ssl,
-	    },
-	};
+	struct consul_config cc;
 	const struct services_config sc = {
 	    .owner = d->id_text, .agent = c->name, .address = c->advertise_http, .folder = c->data_dir};
 	int rc;
 
 	if (!c->consul.configured)
 		return 0;
-	if (cc.address && c->consul.ssl && !strstr(cc.address, "://"))
-		cc.address = arena_printf(c->arena, "https://%s", cc.address);
-	consul_config_defaults(&cc, c->arena);
+	config_consul(c, c->arena, &cc);
 	rc = consul_new(d->fetcher, &cc, &d->consul, e);
 	if (rc < 0)
 		return err_wrap(e, "consul");
@@ -354,7 +335,7 @@ static int make_link(struct daemon *d, struct err *e)
 	        .service = c->consul.server_service_name,
 	        .domain = c->consul.dns_domain,
 	        .region = c->region,
-	        .log = given(c, "kv_prefix", c->consul.kv_prefix),
+	        .log = config_given(c, "consul.kv_prefix") ? c->consul.kv_prefix : NULL,
 	        .consul_off = c->consul.client_auto_join ? NULL : "consul { client_auto_join = false }",
 	    },
 	};
@@ -456,6 +437,7 @@ static int start(struct running *r, struct err *e)
 		rc = start_server(r, e);
 	if (rc >= 0) {
 		d->members = members_start(d);
+		d->sweep = sweep_start(d);
 		catch_signals(r);
 		print_banner(d);
 	}
@@ -476,6 +458,7 @@ static void stop(struct running *r)
 	if (d->link)
 		d->link->ops->close(d->link);
 	httpd_stop(d->httpd);
+	sweep_stop(d->sweep);
 	members_stop(d->members);
 	server_stop(d->server);
 	services_free(d->services);

@@ -452,3 +452,86 @@ def test_alloc_status_and_alloc_checks_show_services_and_checks_with_their_outpu
     check("Status of 2 Service Checks" in text and "Output  = not quite\nsecond line\n" in text, text)
     listed = json.loads(agent.cli("alloc", "checks", "-json", alloc["ID"])[0])
     check({c["Check"]: c["Status"] for c in listed.values()} == {"page": "success", "mood": "failure"}, str(listed))
+
+
+# ---- rights ----
+
+def preflight(cluster, *args, expect=0, env=None):
+    r = subprocess.run([DROVER, "consul", "preflight", *args], capture_output=True, text=True, timeout=60,
+                       env=dict(os.environ, **(env or {})))
+    check(r.returncode == expect, "preflight %s: exit %d, expected %d\n%s%s" % (args, r.returncode, expect, r.stdout, r.stderr))
+    return r.stdout + r.stderr
+
+
+def token_file(cluster, name, token):
+    path = os.path.join(cluster.dir, name)
+    with open(path, "w") as f:
+        f.write(token)
+    os.chmod(path, 0o600)
+    return path
+
+
+def test_with_default_deny_the_printed_policies_suffice_for_everything(cluster):
+    consul = cluster.consul(clients=1, acl=True)
+    server = cluster.agent("server", client=False, journal="consul", config=consul.servers[0].block(
+        'sweep_after = "5s"', token_file=os.path.join(cluster.dir, "server.token")))
+    client = cluster.agent("client", server=False, servers=[server.address], config=consul.clients[0].block(
+        token_file=os.path.join(cluster.dir, "client.token")))
+    tokens = {}
+    for agent, role in ((server, "server"), (client, "client")):
+        policy = preflight(cluster, "-config", agent.conf, "-policy")
+        tokens[role] = consul.new_token(policy)
+        token_file(cluster, role + ".token", tokens[role])
+        text = eventually("the token has come to every Consul", lambda: (lambda r: r.stdout if r.returncode == 0 else None)(
+            subprocess.run([DROVER, "consul", "preflight", "-config", agent.conf], capture_output=True, text=True)))
+        check(policy.strip() in text and " NO " not in text, text)
+    check('key_prefix "drover/global/" write yes' in re.sub(" +", " ", preflight(cluster, "-config", server.conf)), "the journal's keys")
+    # A token that has less is told what it lacks; one that does not exist, that it is not known.
+    less = token_file(cluster, "less", consul.new_token('node_prefix "" { policy = "read" }'))
+    address = {"CONSUL_HTTP_ADDR": consul.servers[0].address}
+    eventually("the lesser token is known", lambda: subprocess.run(
+        [DROVER, "consul", "preflight"], env=dict(os.environ, CONSUL_HTTP_TOKEN_FILE=less, **address), capture_output=True).returncode == 1)
+    text = preflight(cluster, "-role", "client", expect=1, env=dict(CONSUL_HTTP_TOKEN_FILE=less, **address))
+    check("2 rights are missing" in text, text)
+    preflight(cluster, expect=2, env=dict(CONSUL_HTTP_TOKEN="11111111-2222-3333-4444-555555555555", **address))
+    server.start()
+    client.start()
+    eventually("the node is ready", lambda: [n for n in server.get("/v1/nodes").json() or [] if n["Status"] == "ready"])
+    server.register(job("web", [{"Name": "web", "PortLabel": "http", "Checks": [
+        http_check(Name="page"), script_check("exit 0", Name="ok")]}], update={
+            "MinHealthyTime": SECOND, "HealthyDeadline": 20 * SECOND, "ProgressDeadline": 60 * SECOND}))
+    alloc = server.wait_status("web", "running", count=1)[0]
+    passing(consul.servers[0], "web")
+    eventually("it is healthy", lambda: (server.alloc(alloc["ID"]).get("DeploymentStatus") or {}).get("Healthy"))
+    clean(server, judged=3)
+    # The machine goes, with its Consul agent: the leader takes away what it left.
+    client.kill()
+    end_tasks(client)
+    consul.clients[0].kill()
+    eventually("Consul notices", lambda: [c for c in consul.servers[0].get("/v1/health/state/critical").json() if c["CheckID"] == "serfHealth"])
+    check(of_job(consul.servers[0], "web"), "its entries outlive it at first")
+    eventually("the leader removes its entries", lambda: not of_job(consul.servers[0], "web") and not of_job(
+        consul.servers[0], "drover-client"), 60)
+    check(len(of_job(consul.servers[0], "drover")) == 1, "those of others stay")
+
+
+def test_one_service_that_the_token_may_not_register_does_not_hold_up_the_others(cluster):
+    consul = cluster.consul(acl=True)
+    rules = 'agent_prefix "" { policy = "read" } node_prefix "" { policy = "read" } service_prefix "" { policy = "read" } ' \
+        'service_prefix "drover" { policy = "write" } service "good" { policy = "write" }'
+    token = token_file(cluster, "token", consul.new_token(rules))
+    agent = cluster.one(config=consul.servers[0].block(token_file=token))
+    agent.register(job("two", [{"Name": "bad", "PortLabel": "http"}, {"Name": "good", "PortLabel": "http", "Checks": [http_check()]}]))
+    alloc = agent.wait_status("two", "running", count=1)[0]
+    passing(consul.servers[0], "good")
+    text = eventually("alloc status tells", lambda: (lambda t: t if re.search(r"bad .*failing: .*Permission denied", t) else None)(
+        agent.cli("alloc", "status", alloc["ID"])[0]))
+    check(re.search(r"good .* registered\n", text) and re.search(r'Service Not Registered +service "bad": Consul', text), text)
+    # Within the first seconds of a change nothing is judged.
+    code, said = eventually("the audit tells", lambda: (lambda r: r if "missing  bad" in r[1] else None)(audit(agent)))
+    check(code == 1 and "1 differences" in said, said)
+    # A better token in the same file is taken up without a restart.
+    better = consul.new_token(rules + ' service "bad" { policy = "write" }')
+    token_file(cluster, "token", better)
+    eventually("bad is registered too", lambda: of_job(consul.servers[0], "bad"), 60)
+    check(agent.alloc(alloc["ID"])["TaskStates"]["main"]["Restarts"] == 0, "nothing was restarted")
