@@ -30,6 +30,7 @@ const struct option config_options[] = {
     O("server", "bootstrap_expect", OPT_INT32, server.bootstrap_expect, .unset = "1", .min = 1, .max = 9, .help = "number of servers"),
     O("server", "journal", OPT_STR, server.journal, .unset = "file", .help = "where the truth is kept: \"file\", \"memory\", or \"consul\" for several servers"),
     O("server", "journal_segment_size", OPT_INT, server.journal_segment_size, .unset = "67108864", .min = 65536, .max = 1e10, .help = "bytes that the file journal takes from the disk at a time"),
+    O("server", "journal_snapshot_after", OPT_INT, server.journal_snapshot_after, .unset = "0", .min = 0, .max = 1e10, .help = "bytes of journal that are worth a snapshot, and at least as many as the last one had; 0: 64 MiB of a file, 8 MiB in Consul"),
     O("server", "heartbeat_grace", OPT_DUR, server.heartbeat_grace, .unset = "10s", .min = 0, .max = 86400, .help = "time beyond the TTL before a silent node is down"),
     O("server", "min_heartbeat_ttl", OPT_DUR, server.min_heartbeat_ttl, .unset = "10s", .min = 0.1, .max = 86400, .help = "shortest TTL between heartbeats"),
     O("server", "failover_heartbeat_ttl", OPT_DUR, server.failover_heartbeat_ttl, .unset = "5m", .min = 0.1, .max = 86400, .help = "TTL after a start of the server, before a node's first heartbeat"),

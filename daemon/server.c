@@ -363,6 +363,7 @@ static void fill_core_config(const struct config *c, struct core_config *out)
 	    .job_default_priority = c->server.job_default_priority,
 	    .job_max_count = c->server.job_max_count,
 	    .max_pending_evals = c->server.max_pending_evals,
+	    .snapshot_after = (uint64_t)c->server.journal_snapshot_after,
 	    .region = c->region,
 	    .seed = seed.hi ^ seed.lo,
 	};

@@ -43,7 +43,7 @@ bool server_is_stalled(const struct server *s)
 static const char *consul_error(const struct server *s, struct consul_stats *stats)
 {
 	consul_stats(s->config.consul, stats);
-	return *stats->last_error ? stats->last_error : "no answer yet";
+	return stats->last_failure > stats->last_answer ? stats->last_error : "no answer yet";
 }
 
 int server_check(const struct server *s, bool write, struct err *e)

@@ -528,7 +528,8 @@ int core_snapshot(struct core *c, struct err *e)
 
 int core_maybe_snapshot(struct core *c, struct err *e)
 {
-	uint64_t log = c->journal->ops->log_bytes(c->journal), after = c->journal->ops->snapshot_after;
+	uint64_t log = c->journal->ops->log_bytes(c->journal);
+	uint64_t after = c->config.snapshot_after ? c->config.snapshot_after : c->journal->ops->snapshot_after;
 	if (c->committing || log < MAX(after, c->snapshot_bytes) || log < c->snapshot_retry)
 		return 0;
 	int r = core_snapshot(c, e);

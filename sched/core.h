@@ -32,6 +32,7 @@ struct core_config { /* durations in ns; zero means the default in brackets */
 	int64_t job_default_priority;      /* [50] */
 	int64_t job_max_count;             /* allocations of one job [50000] */
 	int64_t max_pending_evals;         /* registrations beyond are refused: queue full [1000000] */
+	uint64_t snapshot_after;           /* bytes of journal that are worth a snapshot [the journal's own figure] */
 	const char *region;                /* ["global"] */
 	uint64_t seed;                     /* of derived ids; the daemon gives a random one */
 };

@@ -234,12 +234,25 @@ def job(key, value):
             "TaskGroups": [{"Name": "g", "Count": 0, "Tasks": [task]}]}
 
 
+class Manners:
+    """What clients spare for a while. A leader with writes under way answers no read before they are committed, which hides
+    whether he asks if he still leads: so now and then nobody writes until others may have taken over, and then not to him."""
+
+    def __init__(self):
+        self.quiet_until = 0.0  # on time.monotonic()
+        self.spared = None      # name of a server
+
+    def may_write(self, server):
+        return time.monotonic() >= self.quiet_until and server.name != self.spared
+
+
 class Client(threading.Thread):
     """Does one random operation after the other until stop is set."""
 
-    def __init__(self, number, servers, history, stop, seed, began):
+    def __init__(self, number, servers, history, stop, seed, began, manners):
         super().__init__(daemon=True)
         self.number, self.servers, self.history, self.stop, self.began = number, servers, history, stop, began
+        self.manners = manners
         self.random = random.Random("%s client %d" % (seed, number))
         self.connections = Connections()
         self.count = 0
@@ -261,6 +274,8 @@ class Client(threading.Thread):
         value = expect = None
         if kind == "cas" and key not in self.known:
             kind = "set"
+        if kind in WRITES and not self.manners.may_write(server):
+            kind = "get"
         if kind in WRITES:
             self.count += 1
             value = "%d-%d" % (self.number, self.count)

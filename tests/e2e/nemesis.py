@@ -13,6 +13,7 @@ import time
 
 from harness import Failed, eventually
 
+QUIET = 4.0  # seconds; a standby takes over within them
 NET = "198.18.0"  # for measurements between networks (RFC 2544); no machine has it
 
 
@@ -106,9 +107,9 @@ class World:
 class Nemesis(threading.Thread):
     """Breaks and mends until stop is set; mends everything then. say(text) tells what it does."""
 
-    def __init__(self, world, seed, stop, say, only=None):
+    def __init__(self, world, seed, stop, say, manners, only=None):
         super().__init__(daemon=True)
-        self.world, self.stop, self.say = world, stop, say
+        self.world, self.stop, self.say, self.manners = world, stop, say, manners
         self.random = random.Random("%s nemesis" % seed)
         self.broken = set()  # what has a fault already
         self.problem = None
@@ -121,13 +122,13 @@ class Nemesis(threading.Thread):
     def faults(self):
         names = ["kill", "pause", "leave"]
         if self.world.consul.clients:
-            names += ["agent kill", "agent pause"]
+            names += ["agent-kill", "agent-pause"]
         if len(self.world.consul.servers) > 1:
-            names += ["consul kill", "consul pause"]
+            names += ["consul-kill", "consul-pause"]
         if self.world.machines:
             names += ["cut", "blind", "apart"]
             if len(self.world.consul.servers) > 1:
-                names += ["consul cut"]
+                names += ["consul-cut"]
         return names
 
     def run(self):
@@ -149,18 +150,31 @@ class Nemesis(threading.Thread):
             t.join()
 
     def guard(self, what, target, duration, action):
-        self.say("%s %s for %.1f s" % (what, target.name, duration))
+        spared = self.random.random() < 0.5 and self.served_by(target)
+        self.say("%s %s for %.1f s%s" % (what, target.name, duration, ", %s is spared" % spared.name if spared else ""))
+        if spared:
+            self.manners.quiet_until = time.monotonic() + QUIET
+            self.manners.spared = spared.name
         try:
             action(target, duration)
         except Exception as e:
             self.problem = "%s %s: %r" % (what, target.name, e)
         finally:
             self.broken.discard(target)
+            if spared:
+                self.manners.spared = None
+
+    def served_by(self, target):
+        """The drover server that this is, or that talks to this."""
+        for server in self.world.servers:
+            if target in (server, self.world.beside(server)):
+                return server
+        return None
 
     def fault(self, what):
         """(name, target, seconds, function), or None when what it would break is broken already."""
         w, r = self.world, self.random
-        duration = r.choice((r.uniform(0.1, 1.5), r.uniform(1.5, 5), r.uniform(4, 9)))
+        duration = r.choice((r.uniform(0.1, 1.5), r.uniform(1.5, 5), r.uniform(5, 12)))
         by_leader = r.random() < 0.65
         pick = r.randrange(1000)
         if what.startswith("consul"):
@@ -176,7 +190,7 @@ class Nemesis(threading.Thread):
         if target in self.broken:
             return None
         self.broken.add(target)
-        return what, target, duration, getattr(self, what.split()[-1])
+        return what, target, duration, getattr(self, what.split("-")[-1])
 
     def rest(self, seconds):
         self.stop.wait(seconds)

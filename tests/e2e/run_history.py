@@ -48,7 +48,8 @@ class Run:
         own_agents = self.options.net or servers > 1
         self.consul = self.cluster.consul(servers=servers, clients=3 if own_agents else 0,
                                           machines=away + beside if self.options.net else ())
-        self.cluster.server_options = "bootstrap_expect = 3"
+        # Snapshots come as often as they may.
+        self.cluster.server_options = "bootstrap_expect = 3  journal_snapshot_after = 1000"
         self.servers = []
         for n in range(3):
             local = (self.consul.clients or self.consul.servers)[n if own_agents else 0]
@@ -103,9 +104,10 @@ class Run:
     def play(self):
         stop_faults, stop_clients = threading.Event(), threading.Event()
         targets = [history.Server(a.name, a.host, a.port) for a in self.servers]
-        records = []
-        clients = [history.Client(n, targets, records, stop_clients, self.options.seed, self.began) for n in range(THREADS)]
-        broken = nemesis.Nemesis(self.world, self.options.seed, stop_faults, self.say, self.options.faults)
+        records, manners = [], history.Manners()
+        clients = [history.Client(n, targets, records, stop_clients, self.options.seed, self.began, manners)
+                   for n in range(THREADS)]
+        broken = nemesis.Nemesis(self.world, self.options.seed, stop_faults, self.say, manners, self.options.faults)
         for t in clients + [broken]:
             t.start()
         time.sleep(self.options.seconds)
