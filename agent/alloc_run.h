@@ -37,7 +37,7 @@ struct run_host { /* what allocations need of their client; outlives them */
 };
 
 struct run_counts { /* tasks of this agent's life */
-	uint64_t started, failed;
+	uint64_t started, failed, complete, restarted, oom_killed;
 };
 
 struct alloc_run {

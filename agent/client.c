@@ -629,21 +629,43 @@ bool client_task_live(struct client *c, const char *alloc_id, const char *task)
 	return t && t->phase != TASK_DEAD;
 }
 
-void client_stats(const struct client *c, struct client_stats *out)
+void client_each_alloc(const struct client *c, void (*fn)(void *arg, const struct allocation *a, bool ended), void *arg)
 {
-	struct client_stats s = { .started = c->counts.started, .failed = c->counts.failed };
 	const char *key;
 	void *value;
 
-	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
-		const struct alloc_run *a = value;
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);)
+		fn(arg, ((const struct alloc_run *)value)->model, ((const struct alloc_run *)value)->ended_at != 0);
+}
 
-		s.allocs++;
-		for (uint32_t t = 0; t < a->n; t++)
-			s.running += a->tasks[t]->phase >= TASK_RUNNING && a->tasks[t]->phase <= TASK_KILLING;
+static void count_alloc(const struct alloc_run *a, struct client_stats *s)
+{
+	bool begun = false;
+
+	s->allocs++;
+	for (uint32_t t = 0; t < a->n; t++) {
+		s->running += a->tasks[t]->phase >= TASK_RUNNING && a->tasks[t]->phase <= TASK_KILLING;
+		begun |= a->tasks[t]->phase != TASK_PENDING;
 	}
+	if (a->ended_at)
+		s->terminal++;
+	else if (begun)
+		s->active++;
+	else
+		s->pending++;
+}
+
+void client_stats(const struct client *c, struct client_stats *out)
+{
+	const struct run_counts *n = &c->counts;
+	struct client_stats s = { .started = n->started, .failed = n->failed, .complete = n->complete,
+		.restarted = n->restarted, .oom_killed = n->oom_killed };
+	const char *key;
+	void *value;
+
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);)
+		count_alloc(value, &s);
 	if (c->pull)
-		if (c->pull)
 		pull_stats(c->pull, &s);
 	*out = s;
 }

@@ -68,8 +68,13 @@ bool client_has_task(const struct client *c, const char *alloc_id, const char *t
 /* state of a task for log following: whether it still runs */
 bool client_task_live(struct client *c, const char *alloc_id, const char *task);
 
+/* Each allocation that this client has; its description is valid during the call. ended: none of its tasks lives. */
+void client_each_alloc(const struct client *c, void (*fn)(void *arg, const struct allocation *a, bool ended), void *arg);
+
 struct client_stats {
-	uint64_t allocs, running, started, failed;
+	uint64_t allocs, running;           /* allocations; tasks that run */
+	uint64_t pending, active, terminal; /* allocations: no task has begun yet, some live, all have ended */
+	uint64_t started, failed, complete, restarted, oom_killed; /* tasks, since the start of the agent */
 	int64_t last_heartbeat, heartbeat_ttl; /* Unix ns; ns */
 	const char *server;                    /* who answered last, or NULL */
 	const char *waiting_for;               /* sentence while not joined, else NULL */

@@ -209,6 +209,8 @@ static void bury(struct task_run *t, bool failed)
 	if (failed) {
 		MODEL_SET(task_state, t->state, failed, true);
 		t->alloc->host->counts->failed++;
+	} else {
+		t->alloc->host->counts->complete++;
 	}
 	move(t, TASK_DEAD);
 }
@@ -244,6 +246,7 @@ static void ended(struct task_run *t, enum restart_cause cause)
 		task_run_event(t, EVENT_RESTARTING, d.reason, d.delay);
 		MODEL_SET(task_state, t->state, restarts, t->state->restarts + 1);
 		MODEL_SET(task_state, t->state, last_restart, now);
+		t->alloc->host->counts->restarted++;
 		move(t, TASK_BACKOFF);
 		t->restart_at = now + d.delay;
 		settle(t);
@@ -286,6 +289,7 @@ static void on_exited(struct task_run *t, const struct keeper_exit *x)
 		/* Whatever the holder left behind must not run beside the next attempt. */
 		cgroup_kill(t->alloc->host->cgroups, t->alloc->id, t->name);
 	}
+	t->alloc->host->counts->oom_killed += x->oom;
 	renew_arena(t);
 	t->exited_at = x->at ? x->at : clock_now();
 	task_event_add_exit(t->arena, t->state, t->exited_at, &ev);

@@ -61,7 +61,7 @@ struct config {
 		const char *ca_file, *cert_file, *key_file, *min_version;
 	} tls;
 	struct strmap drivers_enabled; /* plugin "raw_exec" { config { enabled = true } } */
-	bool prometheus_metrics;
+	bool prometheus_metrics, publish_allocation_metrics, publish_node_metrics;
 };
 
 struct config *config_new(void); /* defaults */

@@ -108,6 +108,8 @@ const struct option config_options[] = {
     O("tls", "tls_min_version", OPT_STR, tls.min_version, .unset = "tls12", .live = true, .help = "oldest version spoken: tls12 or tls13"),
 
     O("telemetry", "prometheus_metrics", OPT_BOOL, prometheus_metrics, .unset = "false", .live = true, .help = "answer /v1/metrics?format=prometheus"),
+    O("telemetry", "publish_allocation_metrics", OPT_BOOL, publish_allocation_metrics, .unset = "false", .live = true, .help = "tell in the metrics what each task uses"),
+    O("telemetry", "publish_node_metrics", OPT_BOOL, publish_node_metrics, .unset = "false", .live = true, .help = "tell in the metrics what the machine uses"),
     O("plugin.config", "enabled", OPT_MAP, drivers_enabled, .example = "false", .help = "run tasks with the driver that the plugin block names"),
 };
 const size_t config_n_options = ARRAY_LEN(config_options);

@@ -49,6 +49,7 @@ struct httpd {
 	struct conn **by_fd;
 	size_t cap_fd;
 	struct httpd_config config;
+	struct httpd_stats stats;
 	int port;
 };
 /* Lists of struct link: head is a link itself; an item that is in none has NULL in it. */

@@ -432,6 +432,12 @@ void httpd_set_tls(struct httpd *h, struct tls *tls)
 	h->tls = tls;
 }
 
+void httpd_stats(const struct httpd *h, struct httpd_stats *out)
+{
+	*out = h->stats;
+	out->connections = h->n_conns;
+}
+
 int httpd_port(const struct httpd *h)
 {
 	return h->port;

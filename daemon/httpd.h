@@ -138,6 +138,11 @@ struct httpd_config {
 int httpd_start(struct event_base *base, const struct httpd_config *c, struct daemon *d, struct httpd **out,
     struct err *e);
 int httpd_port(const struct httpd *h);
+struct httpd_stats {
+	uint64_t requests, reads, errors; /* since the start; errors: answers of 500 and more */
+	uint64_t connections;             /* now */
+};
+void httpd_stats(const struct httpd *h, struct httpd_stats *out);
 /* Takes limits and timeouts from c for what comes from here on; address and port stay. */
 void httpd_set_limits(struct httpd *h, const struct httpd_config *c);
 /* Connections that are accepted from here on speak TLS. Takes ownership; NULL: they do not. */

@@ -43,6 +43,15 @@ static const char *reason(int status)
 	return "Status";
 }
 
+static void count(struct call *c)
+{
+	struct httpd_stats *s = &c->httpd->stats;
+
+	s->requests++;
+	s->reads += c->method && c->method[0] == 'G';
+	s->errors += c->status >= 500;
+}
+
 static void put_headers(struct call *c)
 {
 	struct evkeyvalq *h = evhttp_request_get_output_headers(c->req);
@@ -119,6 +128,7 @@ void httpd_reply(struct call *c)
 	drop_hangup(conn);
 	compress(c);
 	put_headers(c);
+	count(c);
 	log_call(c);
 	if (c->out.len > COPY_MAX) {
 		size_t len = c->out.len;
@@ -220,6 +230,7 @@ void httpd_hold(struct call *c)
 void httpd_stream_begin(struct call *c)
 {
 	put_headers(c);
+	count(c);
 	log_call(c);
 	httpd_hold(c);
 	evhttp_send_reply_start(c->req, c->status, reason(c->status));

@@ -62,7 +62,6 @@ DELIBERATE = [
     (r"^06.*eligibility", r"EvalIDs", "only jobs that a node can concern get an evaluation: system jobs"),
     (r"^06-nodes GET", r"\.(Drain|DrainStrategy|SchedulingEligibility): ", "drain is not there yet"),
     (r"^(11|19).*GET /v1/client/fs/ls", r"FileMode", "folders belong to their task's user alone"),
-    (r"^11-client-fs GET /v1/client/fs/stream", r"is not a regular file", "there are more kinds than folders"),
     (r"^07-allocations GET /v1/allocation/\{web\}/services", r"status", "later versions of the interface have this path"),
     (r"^10-client-stats GET /v1/client/allocation/\{web\}/checks", r"status", "later versions of the interface have this path"),
     (r"^10-client-stats GET .*gc", r"still runs", "the reason is told"),
