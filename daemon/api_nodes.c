@@ -279,7 +279,7 @@ static void drain_node(struct call *c)
 	if (core_node_drain(call_core(c), id, &req, call_now(c), &evals, call_arena(c), &index, &e))
 		api_refuse(c, &e);
 	else
-		answer_node_whole(c, &evals, index, false);
+		answer_node(c, &evals, index);
 }
 
 /* When the node or anything on it changed last. */
