@@ -11,18 +11,13 @@
 
 #define PRESSURE_STEP 10 /* removed in one round while the disk is too full */
 
-size_t alloc_gc_choose(const struct alloc_gc_limits *l, const int64_t *ended_at, size_t n, size_t total, double disk_used,
-    double inodes_used, int64_t now)
+bool alloc_gc_wants(const struct alloc_gc_limits *l, const struct alloc_gc_look *at, int64_t ended_at)
 {
-	size_t k = 0;
+	bool pressed = (l->disk_percent > 0 && at->disk_used > l->disk_percent) ||
+	               (l->inode_percent > 0 && at->inodes_used > l->inode_percent);
 
-	while (l->max_age > 0 && k < n && now - ended_at[k] > l->max_age)
-		k++;
-	if (l->max_allocs > 0 && total > (size_t)l->max_allocs)
-		k = MAX(k, MIN(n, total - (size_t)l->max_allocs));
-	if ((l->disk_percent > 0 && disk_used > l->disk_percent) || (l->inode_percent > 0 && inodes_used > l->inode_percent))
-		k = MAX(k, MIN(n, (size_t)PRESSURE_STEP));
-	return k;
+	return (l->max_age > 0 && at->now - ended_at > l->max_age) || (l->max_allocs > 0 && at->total > (size_t)l->max_allocs) ||
+	       (pressed && at->removed < PRESSURE_STEP);
 }
 
 void alloc_gc_measure(const char *dir, double *disk_used, double *inodes_used)
@@ -45,7 +40,7 @@ void alloc_gc_measure(const char *dir, double *disk_used, double *inodes_used)
 #define TRASH_DIR ".trash"
 
 struct trash {
-	char *alloc_dir, *dir;
+	char *folder, *dir;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	bool running, joinable, stop; /* running and stop under the lock */
@@ -82,7 +77,7 @@ static void *empty(void *arg)
 		if (!path)
 			return NULL;
 		if (dir_remove(path, &e) < 0) {
-			log_warn("client", "cannot remove an old allocation's folder: %s", err_str(&e));
+			log_warn("client", "cannot remove what an old allocation left: %s", err_str(&e));
 			pthread_mutex_lock(&t->lock);
 			t->running = false; /* the next round tries again; no spinning on what cannot be removed */
 			pthread_mutex_unlock(&t->lock);
@@ -110,12 +105,12 @@ static void run(struct trash *t)
 	}
 }
 
-struct trash *trash_new(const char *alloc_dir)
+struct trash *trash_new(const char *folder)
 {
 	struct trash *t = xcalloc(1, sizeof(*t));
 
-	t->alloc_dir = xstrdup(alloc_dir);
-	t->dir = path_join(alloc_dir, TRASH_DIR);
+	t->folder = xstrdup(folder);
+	t->dir = path_join(folder, TRASH_DIR);
 	pthread_mutex_init(&t->lock, NULL);
 	cleanup_free char *left = first_entry(t->dir);
 
@@ -124,10 +119,10 @@ struct trash *trash_new(const char *alloc_dir)
 	return t;
 }
 
-int trash_put(struct trash *t, const char *id, struct err *e)
+int trash_put(struct trash *t, const char *name, struct err *e)
 {
-	cleanup_free char *from = path_join(t->alloc_dir, id);
-	cleanup_free char *to = path_join(t->dir, id);
+	cleanup_free char *from = path_join(t->folder, name);
+	cleanup_free char *to = path_join(t->dir, name);
 
 	if (mkdir(t->dir, 0700) < 0 && errno != EEXIST)
 		return err_set(e, -errno, "cannot make %s: %s", t->dir, strerror(errno));
@@ -150,7 +145,7 @@ void trash_free(struct trash *t)
 	if (t->joinable)
 		pthread_join(t->thread, NULL);
 	pthread_mutex_destroy(&t->lock);
-	free(t->alloc_dir);
+	free(t->folder);
 	free(t->dir);
 	free(t);
 }

@@ -14,17 +14,21 @@ struct alloc_gc_limits {
 	double disk_percent, inode_percent; /* of the file system of alloc_dir; 0 = no limit */
 };
 
-/* ended_at: when the removable allocations ended, oldest first; total: all allocations, running ones included.
- * Returns how many of the oldest should go. Under disk pressure a few at a time, because room is measured again. */
-size_t alloc_gc_choose(const struct alloc_gc_limits *l, const int64_t *ended_at, size_t n, size_t total, double disk_used,
-    double inodes_used, int64_t now);
+struct alloc_gc_look { /* at the client, before one more is removed */
+	size_t total;      /* allocations, running ones included */
+	size_t removed;    /* so far in this round */
+	double disk_used, inodes_used; /* percent, at the beginning of the round */
+	int64_t now;
+};
+/* Whether the oldest ended one should go. Under disk pressure a few in each round, because room is measured again. */
+bool alloc_gc_wants(const struct alloc_gc_limits *l, const struct alloc_gc_look *at, int64_t ended_at);
 /* Used share of the file system in percent; 0 when it cannot be told. */
 void alloc_gc_measure(const char *dir, double *disk_used, double *inodes_used);
 
 struct trash;
-struct trash *trash_new(const char *alloc_dir); /* takes up what an earlier agent left */
-/* Moves <alloc_dir>/<id> away at once and removes it later. */
-int trash_put(struct trash *t, const char *id, struct err *e);
+struct trash *trash_new(const char *folder); /* takes up what an earlier agent left */
+/* Moves <folder>/<name> away at once and removes it later. Fine when it is not there. */
+int trash_put(struct trash *t, const char *name, struct err *e);
 void trash_free(struct trash *t); /* waits for the removal under way */
 
 #endif

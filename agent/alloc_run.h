@@ -9,6 +9,7 @@
 #include "agent/cgroup.h"
 #include "agent/client.h"
 #include "agent/task_run.h"
+#include "base/heap.h"
 
 struct event;
 struct presence;
@@ -68,6 +69,7 @@ struct alloc_run {
 	bool unsaved;       /* the record on disk is older than this */
 	bool queued;        /* waits to be reported */
 	uint64_t version, reported, acked; /* counts changes; what was sent; what the servers have */
+	struct heap_item removable; /* in the table's heap once it has ended and the servers know that */
 	bool gone;          /* the servers forgot it: removed when it has ended */
 	uint64_t mentioned; /* number of the servers' last answer that named it */
 };

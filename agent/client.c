@@ -142,6 +142,7 @@ static void on_reported(void *arg, bool accepted)
 
 		if (a->reported > a->acked)
 			a->acked = a->reported;
+		client_table_look(&c->table, a);
 		a->queued = a->acked != a->version || a->unsaved;
 		if (!a->queued)
 			continue;
@@ -212,7 +213,7 @@ static void on_work(void *arg, const struct node_work *work, bool stale, bool wh
 	struct client *c = arg;
 
 	client_table_apply(&c->table, work, stale, whole);
-	if (c->table.has_gone)
+	if (heap_first(&c->table.removable) && heap_first(&c->table.removable)->key == INT64_MIN)
 		evtimer_add(c->gc, &(struct timeval){ 0 });
 	if (!evtimer_pending(c->silence, NULL))
 		look_at_silence(c);
@@ -419,6 +420,7 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	};
 	c->table.on_remove = unqueue;
 	c->table.trash = trash_new(cfg->alloc_dir);
+	c->table.record_trash = trash_new(c->records);
 	c->usage = usage_new();
 	c->flush = evtimer_new(base, on_flush, c);
 	c->gc = evtimer_new(base, on_gc, c);

@@ -63,9 +63,11 @@ void client_table_release(struct client_table *t)
 	for (uint32_t i = 0; map_next(&t->allocs, &i, &key, &value);)
 		alloc_run_free(value);
 	map_free(&t->allocs);
+	heap_free(&t->removable);
 	map_free(&t->jobs); /* empty by now: references went with the allocations */
 	trash_free(t->trash);
-	t->trash = NULL;
+	trash_free(t->record_trash);
+	t->trash = t->record_trash = NULL;
 	if (t->begin)
 		event_free(t->begin);
 	free(t->waiting);
@@ -246,7 +248,7 @@ static void remove_left(struct client_table *t, const char *id)
 	cleanup_free char *dir = path_join(t->host.records, id);
 	struct err e cleanup_err = ERR_INIT;
 
-	if (access(dir, F_OK) == 0 && (trash_put(t->trash, id, &e) < 0 || dir_remove(dir, &e) < 0))
+	if (access(dir, F_OK) == 0 && (trash_put(t->trash, id, &e) < 0 || trash_put(t->record_trash, id, &e) < 0))
 		log_warn("client", "allocation %.8s: %s", id, err_str(&e));
 }
 
@@ -287,9 +289,10 @@ static void apply_one(struct client_table *t, const struct node_work *w, const s
 
 static void forget(struct client_table *t, struct alloc_run *a)
 {
-	a->gone = t->has_gone = true;
+	a->gone = true;
 	if (!alloc_run_ended(a))
 		alloc_run_stop(a, "the servers no longer know it");
+	client_table_look(t, a);
 }
 
 /* What a whole answer does not name: the servers knew it once, for their index is past its own, and have forgotten it (it
@@ -342,58 +345,57 @@ int client_table_remove(struct client_table *t, struct alloc_run *a, struct err 
 {
 	if (!alloc_run_ended(a))
 		return err_set(e, -EBUSY, "allocation %s still runs", a->id);
+	/* The record last: what it names is then removed, whenever the agent is killed. */
 	int r = trash_put(t->trash, a->id, e);
 
 	if (r == 0)
-		r = dir_remove(a->record_dir, e);
-	if (r < 0 && r != -ENOENT)
+		r = trash_put(t->record_trash, a->id, e);
+	if (r < 0)
 		return r;
 	if (t->on_remove)
 		t->on_remove(t->host.arg, a);
 	begin_never(t, a);
+	heap_remove(&t->removable, &a->removable);
 	map_del(&t->allocs, a->id);
 	alloc_run_free(a);
 	return 0;
 }
 
-static int by_end(const void *x, const void *y)
+void client_table_look(struct client_table *t, struct alloc_run *a)
 {
-	const struct alloc_run *a = *(struct alloc_run *const *)x, *b = *(struct alloc_run *const *)y;
-
-	return a->ended_at < b->ended_at ? -1 : a->ended_at > b->ended_at;
+	if (!alloc_run_ended(a))
+		return;
+	/* What the servers have not heard yet would be forgotten for good. */
+	if (a->gone)
+		heap_set(&t->removable, &a->removable, INT64_MIN);
+	else if (a->acked == a->version)
+		heap_set(&t->removable, &a->removable, a->ended_at);
+	else
+		heap_remove(&t->removable, &a->removable);
 }
 
 bool client_table_gc(struct client_table *t, const struct alloc_gc_limits *limits, bool all, int64_t budget)
 {
-	struct alloc_run **list = xcalloc(t->allocs.n + 1, sizeof(*list));
-	int64_t *ends = xcalloc(t->allocs.n + 1, sizeof(*ends));
+	struct alloc_gc_look at = { .now = clock_now() };
 	int64_t until = clock_monotonic() + budget;
-	size_t n = 0, i = 0, total = t->allocs.n;
-	const char *key;
-	void *value;
-	double disk, inodes;
+	struct heap_item *first;
 
-	for (uint32_t at = 0; map_next(&t->allocs, &at, &key, &value);) {
-		struct alloc_run *a = value;
-
-		/* What the servers have not heard yet would be forgotten for good. */
-		if (alloc_run_ended(a) && (a->acked == a->version || a->gone))
-			list[n++] = a;
-	}
-	qsort(list, n, sizeof(*list), by_end);
-	for (size_t k = 0; k < n; k++)
-		ends[k] = list[k]->ended_at;
-	alloc_gc_measure(t->host.config->alloc_dir, &disk, &inodes);
-	size_t k = all ? n : alloc_gc_choose(limits, ends, n, total, disk, inodes, clock_now());
-
-	t->has_gone = false;
-	for (; i < n && clock_monotonic() < until; i++) {
+	alloc_gc_measure(t->host.config->alloc_dir, &at.disk_used, &at.inodes_used);
+	while ((first = heap_first(&t->removable))) {
+		struct alloc_run *a = CONTAINER_OF(first, struct alloc_run, removable);
 		struct err e cleanup_err = ERR_INIT;
 
-		if ((i < k || list[i]->gone) && client_table_remove(t, list[i], &e) < 0)
+		at.total = t->allocs.n;
+		if (!a->gone && !all && !alloc_gc_wants(limits, &at, a->ended_at))
+			return false;
+		if (clock_monotonic() >= until)
+			return true;
+		heap_remove(&t->removable, first);
+		at.removed++;
+		if (!a->gone && a->acked != a->version)
+			continue; /* it has something to report again, and comes back afterwards */
+		if (client_table_remove(t, a, &e) < 0)
 			log_warn("client", "cannot remove an ended allocation: %s", err_str(&e));
 	}
-	free(list);
-	free(ends);
-	return i < n;
+	return false;
 }

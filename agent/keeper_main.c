@@ -516,6 +516,21 @@ static long oom_kills(void)
 	return p ? atol(p + 9) : 0;
 }
 
+/* The groups go with the last process in them: there may be no agent to remove them. */
+static void remove_cgroups(void)
+{
+	if (*spec.cgroup)
+		rmdir(spec.cgroup);
+	for (int i = 0; spec.cgroup_procs[i]; i++) {
+		char *slash = strrchr(spec.cgroup_procs[i], '/');
+
+		if (slash && slash != spec.cgroup_procs[i]) {
+			*slash = 0;
+			rmdir(spec.cgroup_procs[i]);
+		}
+	}
+}
+
 /* Without a count: whether the kernel's log tells of its killing this process for want of memory (only root may read it).
  * A record is "level,sequence,microseconds since boot,flags;text". */
 static bool log_tells_of_oom(pid_t task)
@@ -561,6 +576,7 @@ static void finish(pid_t task)
 	    WIFSIGNALED(status) ? WTERMSIG(status) : 0, was_oom(task, status),
 	    (long long)now.tv_sec * 1000000000LL + now.tv_nsec);
 	put_record(KEEPER_AT_EXIT, text);
+	remove_cgroups();
 	strcat(text, "\n");
 	text[3] = 'X';
 	tell(text + 3);

@@ -116,7 +116,8 @@ def test_a_machine_that_was_restarted_reruns_by_policy(cluster):
             f.seek(3 * 96)
             f.write(" " * 95)  # the keepers that were killed in order wrote how their tasks ended; a power cut does not
     a.start()
-    alloc = a.wait_status("service", "running", count=1)[0]
+    alloc = eventually("the service runs again", lambda: next(
+        (x for x in a.allocs("service") if x["ClientStatus"] == "running" and x["TaskStates"]["main"]["Restarts"]), None))
     ends = terminated(alloc)
     check(len(ends) == 1 and "the machine was restarted" in ends[0]["DisplayMessage"], str(ends))
     check(alloc["TaskStates"]["main"]["Restarts"] == 1, str(alloc["TaskStates"]))

@@ -20,7 +20,8 @@ def shell_task(name, script, **more):
 
 def told(alloc, task="main"):
     """[(type, description)] of a task, oldest first."""
-    return [(e["Type"], e["DisplayMessage"]) for e in alloc["TaskStates"][task]["Events"]]
+    state = (alloc["TaskStates"] or {}).get(task)
+    return [(e["Type"], e["DisplayMessage"]) for e in state["Events"]] if state else []
 
 
 def check_told(alloc, expected, task="main"):
