@@ -71,13 +71,14 @@ static struct alloc *take_placement(struct apply *c, struct wire *w, const struc
 	struct uuid id = *flags & PLACE_ID ? wire_uuid(w) : uuid_derive(p->seed, i);
 	uint64_t slot = wire_u64(w), group = wire_u64(w), index = wire_u64(w), metric = wire_u64(w);
 	struct state *s = c->s;
-	if (w->bad || slot >= s->cap_nodes || !s->nodes[slot] || group >= p->version->spec->task_groups.n ||
-	    index > UINT32_MAX || (metric >= p->n_metrics && metric != PLACE_NO_METRIC) ||
-	    w->end - w->p < (ptrdiff_t)sizeof(float) || state_alloc(s, id)) {
+	bool sound = !w->bad && slot < s->cap_nodes && s->nodes[slot] && group < p->version->spec->task_groups.n &&
+	    index <= UINT32_MAX && (metric < p->n_metrics || metric == PLACE_NO_METRIC) &&
+	    w->end - w->p >= (ptrdiff_t)sizeof(float);
+	struct alloc *a = sound ? alloc_new(s, id) : NULL;
+	if (!a) {
 		apply_bad(c, "placement %llu cannot be", (unsigned long long)i);
 		return NULL;
 	}
-	struct alloc *a = alloc_new(s, id);
 	memcpy(&a->score, w->p, sizeof(a->score));
 	w->p += sizeof(a->score);
 	a->eval = p->eval;
@@ -95,7 +96,7 @@ static struct alloc *take_placement(struct apply *c, struct wire *w, const struc
 	a->node->alloc_index = c->index;
 	p->version->summaries[group]->starting++;
 	p->version->job->summary_index = c->index;
-	alloc_insert(c, a);
+	alloc_insert(a);
 	return a;
 }
 

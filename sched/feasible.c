@@ -6,8 +6,11 @@
 const char *const filter_codes[FILTER_KINDS] = {"", "node-down", "node-ineligible", "node-draining", "datacenter",
     "node-pool", "constraint", "driver", "volume", "network", "cores", "distinct-hosts", "distinct-property"};
 
-#define UNKNOWN 0
-#define PASSES  1
+/* Of by_class: the number of a condition that does not hold, or of a task whose driver is missing, is added. */
+#define UNKNOWN      0u
+#define PASSES       1u
+#define NO_CONDITION 2u
+#define NO_DRIVER    0x8000u
 
 static void add_test(struct feasible *f, const struct constraint *c, bool of_job, struct arena *a)
 {
@@ -51,6 +54,10 @@ void feasible_init(struct feasible *f, const struct state *s, const struct job_v
 			add_test(f, tc, false, a);
 	f->n_classes = s->classes.n + 2;
 	f->by_class = arena_alloc(a, f->n_classes * sizeof(*f->by_class));
+	f->n_dcs = s->datacenters.n;
+	f->by_dc = arena_alloc(a, f->n_dcs + 1);
+	f->n_pools = s->pools.n;
+	f->by_pool = arena_alloc(a, f->n_pools + 1);
 }
 
 void feasible_release(struct feasible *f)
@@ -60,22 +67,37 @@ void feasible_release(struct feasible *f)
 	f->n_tests = 0;
 }
 
-enum filter_kind feasible_place(const struct feasible *f, const struct node_entry *n)
+static bool is_datacenter(const struct job *j, const char *dc)
 {
-	const char *dc = n->spec->datacenter ? n->spec->datacenter : "";
-	const char *pool = str_empty(f->job->node_pool) ? "default" : f->job->node_pool;
-	const char *in = str_empty(n->spec->node_pool) ? "default" : n->spec->node_pool;
-	bool found = false;
-	for (uint32_t i = 0; i < f->job->datacenters.n && !found; i++) {
-		const char *want = f->job->datacenters.v[i];
-		found = strcmp(want, dc) == 0 || (strpbrk(want, "*?[") && fnmatch(want, dc, 0) == 0);
+	for (uint32_t i = 0; i < j->datacenters.n; i++) {
+		const char *want = j->datacenters.v[i];
+		if (strcmp(want, dc) == 0 || (strpbrk(want, "*?[") && fnmatch(want, dc, 0) == 0))
+			return true;
 	}
-	if (!found)
-		return FILTER_DATACENTER;
-	return strcmp(pool, in) == 0 || strcmp(pool, "all") == 0 ? FILTER_NONE : FILTER_POOL;
+	return false;
 }
 
-enum filter_kind feasible_node(const struct feasible *f, const struct node_entry *n)
+static bool is_pool(const struct job *j, const char *pool)
+{
+	const char *want = str_empty(j->node_pool) ? "default" : j->node_pool;
+	return strcmp(want, "all") == 0 || strcmp(want, str_empty(pool) ? "default" : pool) == 0;
+}
+
+enum filter_kind feasible_place(struct feasible *f, const struct node_entry *n)
+{
+	if (n->dc_id >= f->n_dcs || n->pool_id >= f->n_pools)
+		return FILTER_DATACENTER; /* it came after f was made: cannot be */
+	uint8_t *dc = &f->by_dc[n->dc_id], *pool = &f->by_pool[n->pool_id];
+	if (!*dc)
+		*dc = is_datacenter(f->job, n->spec->datacenter ? n->spec->datacenter : "") ? 1 : 2;
+	if (*dc == 2)
+		return FILTER_DATACENTER;
+	if (!*pool)
+		*pool = is_pool(f->job, n->spec->node_pool) ? 1 : 2;
+	return *pool == 1 ? FILTER_NONE : FILTER_POOL;
+}
+
+enum filter_kind feasible_node(struct feasible *f, const struct node_entry *n)
 {
 	enum filter_kind place = feasible_place(f, n);
 	if (place != FILTER_NONE)
@@ -85,14 +107,6 @@ enum filter_kind feasible_node(const struct feasible *f, const struct node_entry
 	if (n->draining)
 		return FILTER_DRAINING;
 	return n->eligible ? FILTER_NONE : FILTER_INELIGIBLE;
-}
-
-static uint32_t first_failing(const struct feasible *f, const struct node *n)
-{
-	for (uint32_t i = 0; i < f->n_tests; i++)
-		if (!constraint_holds(&f->tests[i], n))
-			return i + PASSES + 1;
-	return PASSES;
 }
 
 static bool has_driver(const struct node *n, const char *driver)
@@ -155,20 +169,31 @@ static bool has_networks(const struct task_group *g, const struct node *n)
 	return true;
 }
 
+static uint32_t ask_class(const struct feasible *f, const struct node *n)
+{
+	for (uint32_t i = 0; i < f->n_tests; i++)
+		if (!constraint_holds(&f->tests[i], n))
+			return NO_CONDITION + i;
+	OBJS_EACH(&f->group->tasks, struct task, t)
+		if (!has_driver(n, t->driver))
+			return NO_DRIVER + t_i;
+	return PASSES;
+}
+
 struct filter feasible_check(struct feasible *f, const struct node_entry *n)
 {
 	/* A node without a class may differ from every other one. */
 	bool cached = !f->unique && n->class_id < f->n_classes && !str_empty(n->spec->computed_class);
 	uint32_t result = cached ? f->by_class[n->class_id] : UNKNOWN;
 	if (result == UNKNOWN)
-		result = first_failing(f, n->spec);
+		result = ask_class(f, n->spec);
 	if (cached)
 		f->by_class[n->class_id] = (uint16_t)result;
+	if (result >= NO_DRIVER)
+		return (struct filter){FILTER_DRIVER, "missing drivers",
+		    ((struct task *)f->group->tasks.v[result - NO_DRIVER])->driver};
 	if (result != PASSES)
-		return (struct filter){.kind = FILTER_CONSTRAINT, .text = f->texts[result - PASSES - 1]};
-	OBJS_EACH (&f->group->tasks, struct task, t)
-		if (!has_driver(n->spec, t->driver))
-			return (struct filter){FILTER_DRIVER, "missing drivers", t->driver};
+		return (struct filter){.kind = FILTER_CONSTRAINT, .text = f->texts[result - NO_CONDITION]};
 	if (f->group->volumes.n && !has_volumes(f->group, n->spec))
 		return (struct filter){.kind = FILTER_VOLUME, .text = "missing compatible host volumes"};
 	if (f->group->networks.n && !has_networks(f->group, n->spec))

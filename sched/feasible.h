@@ -1,7 +1,7 @@
 /*
  * feasible: which nodes may run a group at all, before anybody asks for room: state of the node, datacenter, pool,
- * conditions of job, group and tasks, drivers, volumes, host networks. Answers are remembered for each computed class, as
- * long as no condition looks at something that is unique to a node.
+ * conditions of job, group and tasks, drivers, volumes, host networks. What conditions and drivers answer is remembered for each
+ * computed class, as long as no condition looks at something that is unique to a node.
  */
 #ifndef SCHED_FEASIBLE_H
 #define SCHED_FEASIBLE_H
@@ -51,17 +51,19 @@ struct feasible {
 	struct distinct_property *properties;
 	uint32_t n_properties;
 	bool unique;        /* answers differ inside a class */
-	uint16_t *by_class; /* 0 unknown, 1 all tests hold, n + 2: test n does not */
+	uint16_t *by_class; /* 0 unknown, 1 it passes, else what does not hold: see sched/feasible.c */
 	uint32_t n_classes;
+	uint8_t *by_dc, *by_pool; /* 0 unknown, 1 it is one of the job's, 2 it is not; by number */
+	uint32_t n_dcs, n_pools;
 };
 
 /* Lives until feasible_release(); strings in the arena, or shared with the job. group is an index. */
 void feasible_init(struct feasible *f, const struct state *s, const struct job_version *v, uint32_t group, struct arena *a);
 void feasible_release(struct feasible *f);
 /* Is the node there for the job: ready, eligible, not draining, in one of its datacenters, in its pool? */
-enum filter_kind feasible_node(const struct feasible *f, const struct node_entry *n);
+enum filter_kind feasible_node(struct feasible *f, const struct node_entry *n);
 /* Only datacenter and pool. */
-enum filter_kind feasible_place(const struct feasible *f, const struct node_entry *n);
+enum filter_kind feasible_place(struct feasible *f, const struct node_entry *n);
 /* May it run the group? distinct_* are not looked at: they depend on the other allocations. */
 struct filter feasible_check(struct feasible *f, const struct node_entry *n);
 

@@ -338,29 +338,23 @@ static void consider(struct place *p, struct node_entry *n)
 static void count_available(struct place *p)
 {
 	const struct state *s = p->r.proposed->state;
-	const char *last = NULL;
-	int64_t n = 0;
-	p->metric->nodes_in_pool = 0;
+	const struct job *job = p->feasible.job;
+	int64_t *counts = arena_alloc(p->r.arena, (p->feasible.n_dcs + 1) * sizeof(*counts)), n = 0;
+	const char *word;
+	void *number;
 	/* A datacenter that was asked for by its name counts also when nothing is there. */
-	for (uint32_t i = 0; i < p->feasible.job->datacenters.n; i++)
-		if (!strchr(p->feasible.job->datacenters.v[i], '*'))
-			intmap_set(p->r.arena, &p->metric->nodes_available, p->feasible.job->datacenters.v[i], 0);
-	for (uint32_t i = 0; i <= s->cap_nodes; i++) {
-		const struct node_entry *node = i < s->cap_nodes ? s->nodes[i] : NULL;
-		if (i < s->cap_nodes && (!node || feasible_node(&p->feasible, node) != FILTER_NONE))
-			continue;
-		/* Runs of nodes of one datacenter cost one look-up. */
-		const char *dc = node ? node->spec->datacenter : NULL;
-		if (last && !str_eq(last, dc)) {
-			intmap_set(p->r.arena, &p->metric->nodes_available, last,
-			    intmap_get(&p->metric->nodes_available, last) + n);
-			n = 0;
+	for (uint32_t i = 0; i < job->datacenters.n; i++)
+		if (!strchr(job->datacenters.v[i], '*'))
+			intmap_set(p->r.arena, &p->metric->nodes_available, job->datacenters.v[i], 0);
+	for (uint32_t i = 0; i < s->cap_nodes; i++)
+		if (s->nodes[i] && feasible_node(&p->feasible, s->nodes[i]) == FILTER_NONE) {
+			counts[s->nodes[i]->dc_id]++;
+			n++;
 		}
-		last = dc;
-		n++;
-		p->metric->nodes_in_pool += node != NULL;
-	}
-	MODEL_SET(alloc_metric, p->metric, nodes_in_pool, p->metric->nodes_in_pool);
+	for (uint32_t i = 0; map_next(&s->datacenters, &i, &word, &number);)
+		if (counts[(uintptr_t)number - 1])
+			intmap_set(p->r.arena, &p->metric->nodes_available, word, counts[(uintptr_t)number - 1]);
+	MODEL_SET(alloc_metric, p->metric, nodes_in_pool, n);
 }
 
 static void refresh_boosts(struct place *p)

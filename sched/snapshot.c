@@ -457,14 +457,15 @@ static int take_alloc(struct apply *c, struct wire *w, struct restore *r)
 	uint64_t f[FIELDS];
 	for (int i = 0; i < FIELDS; i++)
 		f[i] = wire_u64(w);
-	if (w->bad || state_alloc(s, id) || f[VERSION] >= r->n_versions || f[SLOT] > s->cap_nodes ||
-	    (f[SLOT] && !s->nodes[f[SLOT] - 1]) || f[GROUP] >= r->versions[f[VERSION]]->spec->task_groups.n ||
-	    f[INDEX] > UINT32_MAX || f[DESIRED] > DESIRED_EVICT || f[OBSERVED] > OBSERVED_UNKNOWN ||
-	    f[METRIC] > r->n_metrics)
+	bool sound = !w->bad && f[VERSION] < r->n_versions && f[SLOT] <= s->cap_nodes &&
+	    (!f[SLOT] || s->nodes[f[SLOT] - 1]) && f[GROUP] < r->versions[f[VERSION]]->spec->task_groups.n &&
+	    f[INDEX] <= UINT32_MAX && f[DESIRED] <= DESIRED_EVICT && f[OBSERVED] <= OBSERVED_UNKNOWN &&
+	    f[METRIC] <= r->n_metrics;
+	struct alloc *a = sound ? alloc_new(s, id) : NULL;
+	if (!a)
 		return apply_bad(c, "an allocation that cannot be");
 	struct job_version *v = r->versions[f[VERSION]];
 	uint32_t n_ports = v->asks[f[GROUP]].n_ports;
-	struct alloc *a = alloc_new(s, id);
 	a->eval = eval;
 	a->version = v;
 	a->node = f[SLOT] ? s->nodes[f[SLOT] - 1] : NULL;
@@ -492,7 +493,7 @@ static int take_alloc(struct apply *c, struct wire *w, struct restore *r)
 	}
 	if (wire_u64(w))
 		take_extra(w, a);
-	alloc_insert(c, a);
+	alloc_insert(a);
 	return w->bad ? apply_bad(c, "an allocation that is cut short") : 0;
 }
 

@@ -83,6 +83,8 @@ void state_free(struct state *s)
 			node_entry_free(s->nodes[i]);
 	map_free(&s->jobs);
 	map_free(&s->classes);
+	map_free(&s->datacenters);
+	map_free(&s->pools);
 	free(s->nodes);
 	uuid_table_free(s->nodes_by_id);
 	uuid_table_free(s->allocs);

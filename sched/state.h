@@ -131,7 +131,7 @@ struct node_entry {
 	struct node *spec;
 	enum node_status status;
 	bool eligible, draining;
-	uint32_t class_id;   /* of spec->computed_class, interned in state */
+	uint32_t class_id, dc_id, pool_id; /* numbers of its computed class, datacenter and pool: see state.classes */
 	struct amount total; /* resources less what is reserved */
 	struct amount used;  /* sum of the asks of allocations that hold (see alloc_holds) */
 	struct port_set *ports; /* taken ports: reserved by the node and of live allocations (sched/fit.h) */
@@ -237,7 +237,7 @@ struct state {
 	struct uuid_table *nodes_by_id, *allocs, *evals, *deployments;
 	struct node_entry **nodes;        /* dense by slot; NULL = free slot */
 	uint32_t n_nodes, cap_nodes;      /* slots in use up to cap_nodes */
-	struct map classes;               /* computed class -> id + 1 */
+	struct map classes, datacenters, pools; /* each word that a node has used -> its number + 1 */
 	struct scheduler_config *config;  /* never NULL */
 	struct arena *config_arena;
 	struct uuid cluster_id;           /* nil before the first entry */

@@ -43,10 +43,11 @@ void node_capacity_grew(struct state *s, struct node_entry *n);
 
 /* Allocations. */
 void alloc_slab_pop(struct state *s); /* frees one slab of allocations */
+/* In the table, and nothing but its id; alloc_insert() has to follow. NULL: the id is taken. */
 struct alloc *alloc_new(struct state *s, struct uuid id);
 struct alloc_extra *alloc_extra_get(struct alloc *a);
-/* Into the table and the lists; takes references; counts. */
-void alloc_insert(struct apply *c, struct alloc *a);
+/* Into the lists; takes references; counts. */
+void alloc_insert(struct alloc *a);
 /* Changes desired and observed; counters and the node's resources follow. */
 void alloc_move(struct apply *c, struct alloc *a, enum desired desired, enum observed observed);
 /* Moves to another version of its job (same number of ports); its ask and what it holds follow. */

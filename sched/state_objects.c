@@ -207,12 +207,12 @@ static void ports_remove(struct port_set *set, const struct alloc *a)
 		port_set_remove(set, a->ports[i].value);
 }
 
-static uint32_t intern_class(struct state *s, const char *computed)
+static uint32_t number_of(struct map *words, const char *word)
 {
-	uintptr_t known = (uintptr_t)map_get(&s->classes, computed ? computed : "");
+	uintptr_t known = (uintptr_t)map_get(words, word ? word : "");
 	if (!known) {
-		known = s->classes.n + 1;
-		map_set(&s->classes, computed ? computed : "", (void *)known);
+		known = words->n + 1;
+		map_set(words, word ? word : "", (void *)known);
 	}
 	return (uint32_t)known - 1;
 }
@@ -236,7 +236,9 @@ int node_set_spec(struct apply *c, struct node_entry *n, struct arena *arena, st
 	arena_free(n->arena);
 	n->arena = arena;
 	n->spec = spec;
-	n->class_id = intern_class(c->s, spec->computed_class);
+	n->class_id = number_of(&c->s->classes, spec->computed_class);
+	n->dc_id = number_of(&c->s->datacenters, spec->datacenter);
+	n->pool_id = number_of(&c->s->pools, str_empty(spec->node_pool) ? "default" : spec->node_pool);
 	n->draining = spec->drain_strategy != NULL;
 	return 0;
 }
@@ -277,7 +279,11 @@ struct alloc *alloc_new(struct state *s, struct uuid id)
 		}
 	}
 	struct alloc *a = CONTAINER_OF(s->free_allocs, struct alloc, by_job);
-	s->free_allocs = a->by_job.next;
+	struct link *next = a->by_job.next;
+	a->id = id;
+	if (!uuid_table_add(s->allocs, a))
+		return NULL;
+	s->free_allocs = next;
 	memset(a, 0, sizeof(*a));
 	a->id = id;
 	link_init(&a->by_job);
@@ -326,10 +332,9 @@ static uint32_t *summary_counter(struct alloc *a, uint8_t observed)
 	return counters[observed];
 }
 
-void alloc_insert(struct apply *c, struct alloc *a)
+void alloc_insert(struct alloc *a)
 {
 	struct job_entry *j = a->version->job;
-	uuid_table_add(c->s->allocs, a);
 	a->version->refs++;
 	link_append(&j->allocs, &a->by_job);
 	j->n_allocs++;

@@ -168,6 +168,7 @@ static int64_t next_delay(const struct alloc *a, const struct reschedule_policy 
 		delay = before->delay > last->delay ? last->delay : add_delays(last->delay, before->delay);
 	if (p->max_delay > 0 && failed_at(a) - last->reschedule_time > p->max_delay)
 		return p->delay; /* it has lived long enough to start from the beginning */
+	delay = MAX(delay, p->delay); /* the policy may have changed meanwhile */
 	return p->max_delay > 0 ? MIN(delay, p->max_delay) : delay;
 }
 

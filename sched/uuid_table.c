@@ -95,15 +95,18 @@ static void grow(struct uuid_table *t)
 	t->bits = bigger.bits;
 }
 
-void uuid_table_add(struct uuid_table *t, void *obj)
+bool uuid_table_add(struct uuid_table *t, void *obj)
 {
 	if (t->n + 1 > (UINT32_C(1) << t->bits) / 4 * 3)
 		grow(t);
 	struct uuid id = *(const struct uuid *)obj;
 	uint32_t i = find(t, id);
-	assert(!t->slots[i] && !((uintptr_t)obj & ~PTR_MASK));
+	assert(!((uintptr_t)obj & ~PTR_MASK));
+	if (t->slots[i])
+		return false;
 	t->slots[i] = (uintptr_t)obj | tag_of(t, id);
 	t->n++;
+	return true;
 }
 
 void *uuid_table_del(struct uuid_table *t, struct uuid id)

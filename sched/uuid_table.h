@@ -17,8 +17,8 @@ struct uuid_table *uuid_table_new(bool ordered);
 void uuid_table_free(struct uuid_table *t); /* the table, not the objects; NULL is fine */
 uint32_t uuid_table_count(const struct uuid_table *t);
 void *uuid_table_get(const struct uuid_table *t, struct uuid id); /* NULL when absent */
-/* obj begins with its id, which must not be in the table yet. */
-void uuid_table_add(struct uuid_table *t, void *obj);
+/* obj begins with its id. False, and nothing changes, when the id is in the table already. */
+bool uuid_table_add(struct uuid_table *t, void *obj);
 void *uuid_table_del(struct uuid_table *t, struct uuid id); /* the object that was there, or NULL */
 /* for (uint32_t i = 0; (obj = uuid_table_next(t, &i));) in no particular order; the table must not change meanwhile. */
 void *uuid_table_next(const struct uuid_table *t, uint32_t *i);
