@@ -158,8 +158,6 @@ static bool group_may_fit(const struct broker *b, const struct state *s, const s
 		found = feasible_node(&f, n) == FILTER_NONE && feasible_check(&f, n).kind == FILTER_NONE &&
 		    !(everywhere && is_there(n, v->job, f.group->name));
 	}
-	if (a)
-		feasible_release(&f);
 	arena_free(a);
 	return found;
 }

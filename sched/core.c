@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "sched/answers.h"
 #include "sched/core_internal.h"
 #include "sched/fit.h"
 #include "sched/snapshot.h"
@@ -372,6 +373,7 @@ static void process(struct core *c, struct eval_entry *e, int64_t now)
 	    .now = now,
 	    .seed = core_id(c, CORE_ID_PLAN),
 	};
+	answers_trim(c->state->answers);
 	plan_make(&req, a, &p);
 	if (!check_plan(c, &p, &why, a))
 		fail_plan(c, e, &p, a, why, now);

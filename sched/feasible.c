@@ -12,26 +12,20 @@ const char *const filter_codes[FILTER_KINDS] = {"", "node-down", "node-ineligibl
 #define NO_CONDITION 2u
 #define NO_DRIVER    0x8000u
 
-static void add_test(struct feasible *f, const struct constraint *c, bool of_job, struct arena *a)
+static void add_test(struct feasible *f, const struct constraint *c, bool of_job)
 {
-	struct constraint_test *t = &f->tests[f->n_tests];
-	/* Admission refuses what cannot be compiled; what an older journal let through excludes every node. */
-	if (constraint_test_init(t, c->ltarget, c->operand, c->rtarget, NULL))
-		*t = (struct constraint_test){.ltarget = "", .rtarget = "invalid", .op = CONSTRAINT_EQ};
-	if (t->op == CONSTRAINT_DISTINCT_HOSTS) {
+	struct answer *x = answers_of(f->state->answers, c->ltarget, c->operand, c->rtarget);
+	if (x->test.op == CONSTRAINT_DISTINCT_HOSTS) {
 		bool on = !str_eq(c->rtarget, "false");
 		f->distinct_hosts_job = f->distinct_hosts_job || (on && of_job);
 		f->distinct_hosts_group = f->distinct_hosts_group || (on && !of_job);
-		return;
-	}
-	if (t->op == CONSTRAINT_DISTINCT_PROPERTY) {
+	} else if (x->test.op == CONSTRAINT_DISTINCT_PROPERTY) {
 		int64_t allowed = str_empty(c->rtarget) ? 1 : strtoll(c->rtarget, NULL, 10);
 		f->properties[f->n_properties++] = (struct distinct_property){c->ltarget, MAX(allowed, 1), of_job};
-		return;
+	} else {
+		f->tests[f->n_tests++] = x;
+		f->unique = f->unique || x->unique;
 	}
-	f->texts[f->n_tests] = constraint_text(a, c->ltarget, c->operand, c->rtarget);
-	f->unique = f->unique || constraint_is_unique(c->ltarget) || constraint_is_unique(c->rtarget);
-	f->n_tests++;
 }
 
 void feasible_init(struct feasible *f, const struct state *s, const struct job_version *v, uint32_t group, struct arena *a)
@@ -43,28 +37,23 @@ void feasible_init(struct feasible *f, const struct state *s, const struct job_v
 	OBJS_EACH (&g->tasks, struct task, t)
 		n += t->constraints.n;
 	f->tests = arena_alloc(a, (n + 1) * sizeof(*f->tests));
-	f->texts = arena_alloc(a, (n + 1) * sizeof(*f->texts));
+	f->drivers = arena_alloc(a, (g->tasks.n + 1) * sizeof(*f->drivers));
 	f->properties = arena_alloc(a, (n + 1) * sizeof(*f->properties));
 	OBJS_EACH (&j->constraints, struct constraint, jc)
-		add_test(f, jc, true, a);
+		add_test(f, jc, true);
 	OBJS_EACH (&g->constraints, struct constraint, gc)
-		add_test(f, gc, false, a);
-	OBJS_EACH (&g->tasks, struct task, task)
+		add_test(f, gc, false);
+	OBJS_EACH (&g->tasks, struct task, task) {
+		f->drivers[task_i] = answers_of_driver(s->answers, task->driver);
 		OBJS_EACH (&task->constraints, struct constraint, tc)
-			add_test(f, tc, false, a);
-	f->n_classes = s->classes.n + 2;
-	f->by_class = arena_alloc(a, f->n_classes * sizeof(*f->by_class));
+			add_test(f, tc, false);
+	}
+	f->n_classes = s->classes.n;
+	f->by_class = arena_alloc(a, (f->n_classes + 1) * sizeof(*f->by_class));
 	f->n_dcs = s->datacenters.n;
 	f->by_dc = arena_alloc(a, f->n_dcs + 1);
 	f->n_pools = s->pools.n;
 	f->by_pool = arena_alloc(a, f->n_pools + 1);
-}
-
-void feasible_release(struct feasible *f)
-{
-	for (uint32_t i = 0; i < f->n_tests; i++)
-		constraint_test_release(&f->tests[i]);
-	f->n_tests = 0;
 }
 
 static bool is_datacenter(const struct job *j, const char *dc)
@@ -107,12 +96,6 @@ enum filter_kind feasible_node(struct feasible *f, const struct node_entry *n)
 	if (n->draining)
 		return FILTER_DRAINING;
 	return n->eligible ? FILTER_NONE : FILTER_INELIGIBLE;
-}
-
-static bool has_driver(const struct node *n, const char *driver)
-{
-	const struct driver_info *d = objmap_get(&n->drivers, driver);
-	return d && d->detected && d->healthy;
 }
 
 static bool has_volumes(const struct task_group *g, const struct node *n)
@@ -169,37 +152,40 @@ static bool has_networks(const struct task_group *g, const struct node *n)
 	return true;
 }
 
-static uint32_t ask_class(const struct feasible *f, const struct node *n)
+static int64_t cores_of(const struct node *n)
+{
+	const struct node_resources *r = n->node_resources;
+	return r && r->cpu ? r->cpu->total_cpu_cores : 0;
+}
+
+static uint32_t ask_class(const struct feasible *f, const struct node_entry *n)
 {
 	for (uint32_t i = 0; i < f->n_tests; i++)
-		if (!constraint_holds(&f->tests[i], n))
+		if (!answer_holds(f->tests[i], n))
 			return NO_CONDITION + i;
-	OBJS_EACH(&f->group->tasks, struct task, t)
-		if (!has_driver(n, t->driver))
-			return NO_DRIVER + t_i;
+	for (uint32_t i = 0; i < f->group->tasks.n; i++)
+		if (!answer_holds(f->drivers[i], n))
+			return NO_DRIVER + i;
 	return PASSES;
 }
 
 struct filter feasible_check(struct feasible *f, const struct node_entry *n)
 {
-	/* A node without a class may differ from every other one. */
-	bool cached = !f->unique && n->class_id < f->n_classes && !str_empty(n->spec->computed_class);
+	bool cached = !f->unique && n->class_id < f->n_classes;
 	uint32_t result = cached ? f->by_class[n->class_id] : UNKNOWN;
 	if (result == UNKNOWN)
-		result = ask_class(f, n->spec);
+		result = ask_class(f, n);
 	if (cached)
 		f->by_class[n->class_id] = (uint16_t)result;
 	if (result >= NO_DRIVER)
-		return (struct filter){FILTER_DRIVER, "missing drivers",
-		    ((struct task *)f->group->tasks.v[result - NO_DRIVER])->driver};
+		return (struct filter){FILTER_DRIVER, "missing drivers", f->drivers[result - NO_DRIVER]->driver};
 	if (result != PASSES)
-		return (struct filter){.kind = FILTER_CONSTRAINT, .text = f->texts[result - NO_CONDITION]};
+		return (struct filter){.kind = FILTER_CONSTRAINT, .text = f->tests[result - NO_CONDITION]->text};
 	if (f->group->volumes.n && !has_volumes(f->group, n->spec))
 		return (struct filter){.kind = FILTER_VOLUME, .text = "missing compatible host volumes"};
 	if (f->group->networks.n && !has_networks(f->group, n->spec))
 		return (struct filter){.kind = FILTER_NETWORK, .text = "missing network"};
-	const struct node_resources *r = n->spec->node_resources;
-	if (f->cores && (!r || !r->cpu || r->cpu->total_cpu_cores < f->cores))
+	if (f->cores && cores_of(n->spec) < f->cores)
 		return (struct filter){.kind = FILTER_CORES, .text = "missing cpu cores"};
 	return (struct filter){.kind = FILTER_NONE};
 }

@@ -6,8 +6,7 @@
 #ifndef SCHED_FEASIBLE_H
 #define SCHED_FEASIBLE_H
 
-#include "sched/constraint.h"
-#include "sched/state.h"
+#include "sched/answers.h"
 
 enum filter_kind { /* why a node is out; the words of filter_codes */
 	FILTER_NONE,
@@ -44,9 +43,9 @@ struct feasible {
 	const struct job *job;
 	const struct task_group *group;
 	int64_t cores;
-	struct constraint_test *tests;
-	const char **texts;
+	struct answer **tests;
 	uint32_t n_tests;
+	struct answer **drivers; /* of each task */
 	bool distinct_hosts_job, distinct_hosts_group;
 	struct distinct_property *properties;
 	uint32_t n_properties;
@@ -57,9 +56,8 @@ struct feasible {
 	uint32_t n_dcs, n_pools;
 };
 
-/* Lives until feasible_release(); strings in the arena, or shared with the job. group is an index. */
+/* In the arena; strings are shared with the job and the answers. group is an index. */
 void feasible_init(struct feasible *f, const struct state *s, const struct job_version *v, uint32_t group, struct arena *a);
-void feasible_release(struct feasible *f);
 /* Is the node there for the job: ready, eligible, not draining, in one of its datacenters, in its pool? */
 enum filter_kind feasible_node(struct feasible *f, const struct node_entry *n);
 /* Only datacenter and pool. */

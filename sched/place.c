@@ -7,6 +7,7 @@
 
 #define PARTS     5 /* of a score, and so a candidate has 1 to 5 of them */
 #define TOP_NODES 5 /* in the metric */
+#define FEW       16 /* placements, for which not every node becomes a candidate */
 
 struct candidate {
 	struct node_entry *node;
@@ -25,12 +26,17 @@ struct bucket { /* a heap: the best first */
 };
 
 struct affinity_test {
-	struct constraint_test test;
+	struct answer *answer;
 	double weight;
 };
 
 struct property_count { /* of a distinct_property */
 	struct map values;
+};
+
+struct shrunk {
+	int64_t total;
+	double by; /* 0 = nothing is known yet */
 };
 
 struct place {
@@ -39,12 +45,14 @@ struct place {
 	const struct task_group *group;
 	const struct group_ask *ask;
 	bool spread_algorithm;
+	struct shrunk cpu, memory;
 	struct affinity_test *affinities;
 	uint32_t n_affinities;
 	double affinity_weights;
 	struct spreading *spreading;
 	struct candidate *candidates;
-	uint32_t n;
+	uint32_t n, limit; /* limit: no more than so many candidates are kept, the best; 0 = all */
+	uint32_t worst;    /* of them, when there are as many */
 	uint32_t *of_slot;      /* candidate + 1 */
 	struct bucket *buckets; /* zone * PARTS + parts - 1 */
 	uint32_t n_buckets;
@@ -53,6 +61,7 @@ struct place {
 	uint32_t *on_job;       /* by slot, with distinct_hosts of the job */
 	uint32_t *on_group;     /* by slot */
 	struct property_count *properties;
+	uint32_t *available;    /* nodes by number of datacenter */
 	uint32_t placed;
 	struct alloc_metric *metric;
 };
@@ -71,13 +80,32 @@ static double free_fraction(int64_t total, int64_t used)
 	return total > 0 ? 1 - (double)used / (double)total : 0;
 }
 
-static double fit_score(const struct place *p, const struct node_entry *n)
+/* 10^-(ask / total), worked out once for each size of nodes in a row. */
+static double shrink(struct shrunk *s, int64_t total, int64_t ask)
+{
+	if (s->total != total || s->by == 0)
+		*s = (struct shrunk){total, total > 0 ? exp10(-(double)ask / (double)total) : 1};
+	return s->by;
+}
+
+/* 10^cpu + 10^memory: the product of what the node has open and what the ask leaves of it. */
+static double open_sum(struct place *p, struct node_entry *n)
 {
 	const struct amount *x = &p->r.proposed->extra[n->slot], *ask = &p->ask->amount;
-	double cpu = free_fraction(n->total.cpu, n->used.cpu + x->cpu + ask->cpu);
-	double memory = free_fraction(n->total.memory, n->used.memory + x->memory + ask->memory);
-	double sum = exp10(cpu) + exp10(memory);
-	double score = p->spread_algorithm ? sum - 2 : 20 - sum;
+	if (x->allocs)
+		return exp10(free_fraction(n->total.cpu, n->used.cpu + x->cpu + ask->cpu)) +
+		    exp10(free_fraction(n->total.memory, n->used.memory + x->memory + ask->memory));
+	if (n->open_cpu == 0) {
+		n->open_cpu = exp10(free_fraction(n->total.cpu, n->used.cpu));
+		n->open_memory = exp10(free_fraction(n->total.memory, n->used.memory));
+	}
+	return n->open_cpu * shrink(&p->cpu, n->total.cpu, ask->cpu) +
+	    n->open_memory * shrink(&p->memory, n->total.memory, ask->memory);
+}
+
+static double fit_score(struct place *p, struct node_entry *n)
+{
+	double sum = open_sum(p, n), score = p->spread_algorithm ? sum - 2 : 20 - sum;
 	return MIN(MAX(score, 0), 18) / 18;
 }
 
@@ -105,11 +133,11 @@ static double final_score(const struct place *p, const struct candidate *c)
 	return (c->sum + boost) / (c->parts + (boost != 0));
 }
 
-static float affinity_of(const struct place *p, const struct node *n)
+static float affinity_of(const struct place *p, const struct node_entry *n)
 {
 	double sum = 0;
 	for (uint32_t i = 0; i < p->n_affinities; i++)
-		if (constraint_holds(&p->affinities[i].test, n))
+		if (answer_holds(p->affinities[i].answer, n))
 			sum += p->affinities[i].weight;
 	return p->affinity_weights > 0 ? (float)(sum / p->affinity_weights) : 0;
 }
@@ -117,12 +145,10 @@ static float affinity_of(const struct place *p, const struct node *n)
 static void add_affinities(struct place *p, const struct objs *list)
 {
 	OBJS_EACH (list, struct affinity, f) {
-		struct affinity_test *t = &p->affinities[p->n_affinities];
-		if (constraint_test_init(&t->test, f->ltarget, f->operand, f->rtarget, NULL))
-			continue;
+		struct affinity_test *t = &p->affinities[p->n_affinities++];
+		t->answer = answers_of(p->r.proposed->state->answers, f->ltarget, f->operand, f->rtarget);
 		t->weight = (double)f->weight;
 		p->affinity_weights += fabs(t->weight);
-		p->n_affinities++;
 	}
 }
 
@@ -308,11 +334,51 @@ static void count_exhausted(struct place *p, const struct node_entry *n, const s
 	count_for(p->r.arena, &m->dimension_exhausted, fit_text(p->r.arena, f));
 }
 
+static bool beats(const struct place *p, const struct candidate *a, const struct candidate *b)
+{
+	double x = final_score(p, a), y = final_score(p, b);
+	return x != y ? x > y : a->tie < b->tie;
+}
+
+static void find_worst(struct place *p)
+{
+	p->worst = 0;
+	for (uint32_t i = 1; i < p->n; i++)
+		if (beats(p, &p->candidates[p->worst], &p->candidates[i]))
+			p->worst = i;
+}
+
+static void add_candidate(struct place *p, const struct candidate *c)
+{
+	if (!p->limit || p->n < p->limit) {
+		p->candidates[p->n++] = *c;
+		p->of_slot[c->node->slot] = p->n;
+		if (p->n == p->limit)
+			find_worst(p);
+	} else if (beats(p, c, &p->candidates[p->worst])) {
+		p->of_slot[p->candidates[p->worst].node->slot] = 0;
+		p->candidates[p->worst] = *c;
+		p->of_slot[c->node->slot] = p->worst + 1;
+		find_worst(p);
+	}
+}
+
+static struct candidate new_candidate(struct place *p, struct node_entry *n, bool ruled_out)
+{
+	struct candidate c = {.node = n, .here = p->on_group[n->slot], .tie = mix(p->r.seed ^ mix(n->id.lo ^ n->id.hi)),
+	    .ruled_out = ruled_out};
+	c.affinity = p->n_affinities ? affinity_of(p, n) : 0;
+	c.zone = spreading_zone(p->spreading, n->spec);
+	score(p, &c);
+	return c;
+}
+
 static void consider(struct place *p, struct node_entry *n)
 {
 	if (feasible_node(&p->feasible, n) != FILTER_NONE)
 		return;
 	p->metric->nodes_evaluated++;
+	p->available[n->dc_id]++;
 	struct filter f = feasible_check(&p->feasible, n), distinct = {.kind = FILTER_NONE};
 	if (f.kind == FILTER_NONE && has_distinct(p))
 		distinct = place_distinct(p, n);
@@ -326,35 +392,24 @@ static void consider(struct place *p, struct node_entry *n)
 			count_exhausted(p, n, &fit);
 		return;
 	}
-	struct candidate *c = &p->candidates[p->n];
-	*c = (struct candidate){.node = n, .here = p->on_group[n->slot], .tie = mix(p->r.seed ^ mix(n->id.lo ^ n->id.hi)),
-	    .ruled_out = distinct.kind != FILTER_NONE};
-	c->affinity = p->n_affinities ? affinity_of(p, n->spec) : 0;
-	c->zone = spreading_zone(p->spreading, n->spec);
-	score(p, c);
-	p->of_slot[n->slot] = ++p->n;
+	struct candidate c = new_candidate(p, n, distinct.kind != FILTER_NONE);
+	add_candidate(p, &c);
 }
 
-static void count_available(struct place *p)
+/* How many nodes are there for the job, by datacenter. One that was asked for by its name counts also when nothing is there. */
+static void say_available(struct place *p)
 {
 	const struct state *s = p->r.proposed->state;
 	const struct job *job = p->feasible.job;
-	int64_t *counts = arena_alloc(p->r.arena, (p->feasible.n_dcs + 1) * sizeof(*counts)), n = 0;
 	const char *word;
 	void *number;
-	/* A datacenter that was asked for by its name counts also when nothing is there. */
 	for (uint32_t i = 0; i < job->datacenters.n; i++)
 		if (!strchr(job->datacenters.v[i], '*'))
 			intmap_set(p->r.arena, &p->metric->nodes_available, job->datacenters.v[i], 0);
-	for (uint32_t i = 0; i < s->cap_nodes; i++)
-		if (s->nodes[i] && feasible_node(&p->feasible, s->nodes[i]) == FILTER_NONE) {
-			counts[s->nodes[i]->dc_id]++;
-			n++;
-		}
 	for (uint32_t i = 0; map_next(&s->datacenters, &i, &word, &number);)
-		if (counts[(uintptr_t)number - 1])
-			intmap_set(p->r.arena, &p->metric->nodes_available, word, counts[(uintptr_t)number - 1]);
-	MODEL_SET(alloc_metric, p->metric, nodes_in_pool, n);
+		if (p->available[(uintptr_t)number - 1])
+			intmap_set(p->r.arena, &p->metric->nodes_available, word, p->available[(uintptr_t)number - 1]);
+	MODEL_SET(alloc_metric, p->metric, nodes_in_pool, p->metric->nodes_evaluated);
 }
 
 static void refresh_boosts(struct place *p)
@@ -407,9 +462,8 @@ static void add_top_scores(struct place *p)
 		struct candidate *c = &p->candidates[i];
 		if (c->ruled_out)
 			continue;
-		double s = final_score(p, c);
 		uint32_t at = n;
-		while (at && (s > final_score(p, top[at - 1]) || (s == final_score(p, top[at - 1]) && c->tie < top[at - 1]->tie)))
+		while (at && beats(p, c, top[at - 1]))
 			at--;
 		if (at == TOP_NODES)
 			continue;
@@ -437,7 +491,10 @@ struct place *place_begin(const struct place_request *r)
 	init_affinities(p);
 	p->spreading = spreading_new(r->version, r->group, r->proposed);
 	p->metric = MODEL_NEW(r->arena, alloc_metric);
-	p->candidates = xcalloc(s->n_nodes + 1, sizeof(*p->candidates));
+	p->available = arena_alloc(r->arena, (s->datacenters.n + 1) * sizeof(*p->available));
+	if (r->plain && r->plain <= FEW && !p->spreading && !has_distinct(p))
+		p->limit = r->plain + TOP_NODES;
+	p->candidates = xcalloc(p->limit ? p->limit : s->n_nodes + 1, sizeof(*p->candidates));
 	for (uint32_t i = 0; i < s->cap_nodes; i++)
 		if (s->nodes[i])
 			consider(p, s->nodes[i]);
@@ -445,7 +502,7 @@ struct place *place_begin(const struct place_request *r)
 	MODEL_SET(alloc_metric, m, nodes_evaluated, m->nodes_evaluated);
 	MODEL_SET(alloc_metric, m, nodes_filtered, m->nodes_filtered);
 	MODEL_SET(alloc_metric, m, nodes_exhausted, m->nodes_exhausted);
-	count_available(p);
+	say_available(p);
 	build_heaps(p);
 	add_top_scores(p);
 	return p;
@@ -453,9 +510,6 @@ struct place *place_begin(const struct place_request *r)
 
 void place_end(struct place *p)
 {
-	feasible_release(&p->feasible);
-	for (uint32_t i = 0; i < p->n_affinities; i++)
-		constraint_test_release(&p->affinities[i].test);
 	for (uint32_t i = 0; i < p->feasible.n_properties; i++)
 		map_free(&p->properties[i].values);
 	for (uint32_t i = 0; i < p->n_buckets; i++)
@@ -516,14 +570,36 @@ static void set_avoid(struct place *p, const struct uuid *ids, uint32_t n, bool 
 	}
 }
 
+/* The few best are used up: every node that still has room is a candidate from now on. */
+static void look_again(struct place *p)
+{
+	const struct state *s = p->r.proposed->state;
+	p->limit = p->n = 0;
+	p->candidates = xrealloc(p->candidates, s->n_nodes + 1, sizeof(*p->candidates));
+	memset(p->of_slot, 0, (s->cap_nodes + 1) * sizeof(*p->of_slot));
+	for (uint32_t i = 0; i < s->cap_nodes; i++) {
+		struct node_entry *n = s->nodes[i];
+		if (!n || feasible_node(&p->feasible, n) != FILTER_NONE || feasible_check(&p->feasible, n).kind != FILTER_NONE ||
+		    proposed_fit(p->r.proposed, n, p->ask, 0, NULL).dimension != FIT_OK)
+			continue;
+		struct candidate c = new_candidate(p, n, false);
+		add_candidate(p, &c);
+		insert(p, &p->candidates[p->n - 1]);
+	}
+}
+
 bool place_next(struct place *p, const struct uuid *avoid, uint32_t n_avoid, struct placement *out)
 {
 	bool done = false;
+	if (p->limit && !best(p))
+		look_again(p);
 	set_avoid(p, avoid, n_avoid, true);
 	for (struct candidate *c; !done && (c = best(p));) {
 		c->ruled_out = has_distinct(p) && place_distinct(p, c->node).kind != FILTER_NONE;
 		if (c->ruled_out || !(done = take(p, c, out)))
 			drop(p, c);
+		if (!done && p->limit && !best(p))
+			look_again(p);
 	}
 	set_avoid(p, avoid, n_avoid, false);
 	return done;

@@ -11,7 +11,8 @@
  *
  * A placement changes the score of the node it takes and, with spread blocks, the boost of the node's zone; all the other
  * scores stay. So candidates lie in heaps, one for each zone and number of parts, inside of which the order does not
- * depend on the boost, and the best one is among the tops.
+ * depend on the boost, and the best one is among the tops. For a few placements only the few best nodes become candidates:
+ * whatever is placed, the best of the others is among them. When they are used up all nodes are looked at again.
  */
 #ifndef SCHED_PLACE_H
 #define SCHED_PLACE_H
@@ -25,6 +26,7 @@ struct place_request {
 	uint32_t group;
 	uint64_t seed;
 	struct arena *arena; /* of metric and grants */
+	uint32_t plain; /* so many placements will be asked for that replace nothing; 0: others too, or it is not known */
 	bool look; /* nothing will be placed: there are no candidates and no metric */
 };
 

@@ -12,6 +12,7 @@
 #define NEW_EVALS     (UINT64_C(1) << 32) /* where ids of evaluations begin among those derived from a plan's seed */
 #define LATER_WINDOW  (5 * SECOND)        /* delayed reschedules within it share one evaluation */
 #define AVOID_MAX     8
+#define CLASSES_NOTED 32
 
 struct planner {
 	const struct plan_request *r;
@@ -95,13 +96,14 @@ static void add_placement(struct planner *p, const struct want *w, const struct 
 		stop_replaced(p, w);
 }
 
+/* For people who look at evaluations: nothing is decided by it. Where every node is a class of its own it says nothing. */
 static void note_classes(struct planner *p, const struct feasible *f)
 {
 	const struct state *s = p->r->state;
 	p->escaped = p->escaped || f->unique;
-	for (uint32_t i = 0; i < s->cap_nodes; i++) {
+	for (uint32_t i = 0; i < s->cap_nodes && s->classes.n <= CLASSES_NOTED; i++) {
 		const struct node_entry *n = s->nodes[i];
-		if (!n || str_empty(n->spec->computed_class) || n->class_id >= f->n_classes || !f->by_class[n->class_id])
+		if (!n || n->class_id >= f->n_classes || !f->by_class[n->class_id])
 			continue;
 		if (f->by_class[n->class_id] == 1)
 			objmap_set(p->a, &p->classes, n->spec->computed_class, value_bool(p->a, true));
@@ -129,6 +131,14 @@ static struct node_entry *home_of(const struct planner *p, const struct want *w)
 	return stays && w->previous ? w->previous->node : NULL;
 }
 
+static bool is_plain(const struct want *wants, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (wants[i].previous || wants[i].node)
+			return false;
+	return true;
+}
+
 static void place_group(struct planner *p, uint32_t first, uint32_t n)
 {
 	const struct want *wants = &p->rec.wants[first];
@@ -143,6 +153,7 @@ static void place_group(struct planner *p, uint32_t first, uint32_t n)
 	    .group = wants[0].group,
 	    .seed = p->out->seed.lo ^ (uint64_t)wants[0].group << 32,
 	    .arena = p->a,
+	    .plain = is_plain(wants, n) ? n : 0,
 	};
 	struct place *place = place_begin(&r);
 	for (uint32_t i = 0; i < n; i++) {

@@ -1,12 +1,36 @@
 /* proposed: bookkeeping of one plan, by slots of nodes. */
 #include "sched/proposed.h"
 
+#include <assert.h>
+
+/* Zeroing an amount for every node costs more than most plans write: what a plan wrote to is zeroed when it gives them back. */
+static struct amount *borrow(struct scratch *s, uint32_t n)
+{
+	assert(!s->taken);
+	if (s->n < n) {
+		free(s->amounts);
+		s->amounts = xcalloc(n, sizeof(*s->amounts));
+		s->n = n;
+	}
+	s->taken = true;
+	return s->amounts;
+}
+
 void proposed_init(struct proposed *p, const struct state *s, struct arena *a)
 {
 	uint32_t n = s->cap_nodes;
 	*p = (struct proposed){.state = s, .arena = a, .n_slots = n};
-	p->extra = arena_alloc(a, (n + 1) * sizeof(*p->extra));
+	p->extra = borrow(s->scratch, n + 1);
 	p->freed = port_set_new();
+}
+
+/* Only nodes of items have been written to. */
+static void give_back(struct proposed *p)
+{
+	for (uint32_t i = 0; i < p->n_items; i++)
+		p->extra[p->items[i].node->slot] = (struct amount){0};
+	p->state->scratch->taken = false;
+	p->extra = NULL;
 }
 
 void proposed_release(struct proposed *p)
@@ -14,6 +38,7 @@ void proposed_release(struct proposed *p)
 	for (uint32_t i = 0; p->ports && i < p->n_slots; i++)
 		port_set_free(p->ports[i]);
 	port_set_free(p->freed);
+	give_back(p);
 	free(p->items);
 	p->ports = NULL;
 	p->freed = NULL;

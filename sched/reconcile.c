@@ -498,6 +498,5 @@ void reconcile(const struct plan_request *r, struct arena *a, struct plan *plan,
 		else
 			reconcile_counted(&c, &c.sides[i], u);
 		set_updates(&c, c.sides[i].spec->name, u);
-		feasible_release(&c.sides[i].feasible);
 	}
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "sched/answers.h"
 #include "sched/state_internal.h"
 
 const char *const job_type_names[] = {"service", "batch", "system", "sysbatch", NULL};
@@ -47,6 +48,8 @@ struct state *state_new(void)
 	s->allocs = uuid_table_new(true);
 	s->evals = uuid_table_new(true);
 	s->deployments = uuid_table_new(true);
+	s->answers = answers_new();
+	s->scratch = xcalloc(1, sizeof(*s->scratch));
 	s->config_arena = arena_new();
 	s->config = MODEL_NEW(s->config_arena, scheduler_config);
 	MODEL_SET(scheduler_config, s->config, scheduler_algorithm, "binpack");
@@ -82,9 +85,15 @@ void state_free(struct state *s)
 		if (s->nodes[i])
 			node_entry_free(s->nodes[i]);
 	map_free(&s->jobs);
+	answers_free(s->answers);
 	map_free(&s->classes);
 	map_free(&s->datacenters);
 	map_free(&s->pools);
+	for (uint32_t i = 0; i < s->cap_nodes / NODES_IN_CHUNK; i++)
+		free(s->chunks[i]);
+	free(s->chunks);
+	free(s->scratch->amounts);
+	free(s->scratch);
 	free(s->nodes);
 	uuid_table_free(s->nodes_by_id);
 	uuid_table_free(s->allocs);

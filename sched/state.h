@@ -124,16 +124,17 @@ struct job_entry {
 };
 #define JOB_VERSIONS_KEPT 6
 
-struct node_entry {
+struct node_entry { /* in chunks by slot, what every search reads first, so that searching is reading straight on */
 	struct uuid id;
 	uint32_t slot;       /* index in state.nodes, stable for the life of the entry */
-	struct arena *arena; /* of spec: replaced as a whole at each registration */
-	struct node *spec;
 	enum node_status status;
 	bool eligible, draining;
 	uint32_t class_id, dc_id, pool_id; /* numbers of its computed class, datacenter and pool: see state.classes */
 	struct amount total; /* resources less what is reserved */
 	struct amount used;  /* sum of the asks of allocations that hold (see alloc_holds) */
+	double open_cpu, open_memory; /* owned by sched/place: 10^ of the fractions that are free; 0 = to be worked out */
+	struct node *spec;
+	struct arena *arena; /* of spec: replaced as a whole at each registration */
 	struct port_set *ports; /* taken ports: reserved by the node and of live allocations (sched/fit.h) */
 	struct link allocs;  /* struct alloc.by_node */
 	uint32_t n_allocs;
@@ -147,6 +148,8 @@ struct node_entry {
 	bool freed;                /* on state.freed, or known to the broker as dirty */
 	struct node_entry *freed_next;
 };
+#define NODES_IN_CHUNK   64
+#define NODE_NO_CLASS    UINT32_MAX
 #define NODE_GONE_KEPT   64
 #define NODE_EVENTS_KEPT 10
 struct node_gone {
@@ -228,6 +231,12 @@ enum state_table { /* each has its own last index, as X-Nomad-Index answers it *
  * after the commit. obj is the table's entry struct; deleted = it goes away. */
 typedef void state_watch_fn(void *arg, enum state_table table, const void *obj, bool deleted);
 
+struct scratch { /* zeroed amounts by slot, for one plan at a time: see sched/proposed.c; no part of the state either */
+	struct amount *amounts;
+	uint32_t n;
+	bool taken;
+};
+struct answers;    /* sched/answers.h: what is known of classes of nodes; no part of the state */
 struct uuid_table; /* sched/uuid_table.h: open addressing from struct uuid to pointer, ordered prefix search */
 
 struct state {
@@ -236,7 +245,10 @@ struct state {
 	struct map jobs;                  /* "namespace\x1fid" -> struct job_entry, purged ones included */
 	struct uuid_table *nodes_by_id, *allocs, *evals, *deployments;
 	struct node_entry **nodes;        /* dense by slot; NULL = free slot */
+	struct node_entry **chunks;       /* where they lie: NODES_IN_CHUNK each */
 	uint32_t n_nodes, cap_nodes;      /* slots in use up to cap_nodes */
+	struct answers *answers;
+	struct scratch *scratch;
 	struct map classes, datacenters, pools; /* each word that a node has used -> its number + 1 */
 	struct scheduler_config *config;  /* never NULL */
 	struct arena *config_arena;

@@ -162,18 +162,33 @@ void job_refresh(struct apply *c, struct job_entry *j)
 
 /* ---- nodes ---- */
 
+/* By whole chunks. */
+static void grow_nodes(struct state *s, uint32_t slot)
+{
+	uint32_t cap = MAX(slot / NODES_IN_CHUNK + 1, 2 * (s->cap_nodes / NODES_IN_CHUNK)), old = s->cap_nodes / NODES_IN_CHUNK;
+	s->chunks = xrealloc(s->chunks, cap, sizeof(*s->chunks));
+	memset(s->chunks + old, 0, (cap - old) * sizeof(*s->chunks));
+	s->nodes = xrealloc(s->nodes, (size_t)cap * NODES_IN_CHUNK, sizeof(*s->nodes));
+	memset(s->nodes + s->cap_nodes, 0, (size_t)(cap - old) * NODES_IN_CHUNK * sizeof(*s->nodes));
+	s->cap_nodes = cap * NODES_IN_CHUNK;
+}
+
+static struct node_entry *place_of_node(struct state *s, uint32_t slot)
+{
+	struct node_entry **chunk = &s->chunks[slot / NODES_IN_CHUNK];
+	if (!*chunk)
+		*chunk = xcalloc(NODES_IN_CHUNK, sizeof(**chunk));
+	return *chunk + slot % NODES_IN_CHUNK;
+}
+
 struct node_entry *node_entry_new(struct state *s, struct uuid id, uint32_t slot)
 {
 	if (slot == UINT32_MAX)
 		for (slot = s->n_nodes == s->cap_nodes ? s->cap_nodes : 0; slot < s->cap_nodes && s->nodes[slot]; slot++)
 			;
-	if (slot >= s->cap_nodes) {
-		uint32_t cap = MAX(slot + 1, s->cap_nodes ? s->cap_nodes * 2 : 16);
-		s->nodes = xrealloc(s->nodes, cap, sizeof(*s->nodes));
-		memset(s->nodes + s->cap_nodes, 0, (cap - s->cap_nodes) * sizeof(*s->nodes));
-		s->cap_nodes = cap;
-	}
-	struct node_entry *n = xcalloc(1, sizeof(*n));
+	if (slot >= s->cap_nodes)
+		grow_nodes(s, slot);
+	struct node_entry *n = place_of_node(s, slot);
 	n->id = id;
 	n->slot = slot;
 	n->eligible = true;
@@ -190,7 +205,7 @@ void node_entry_free(struct node_entry *n)
 	port_set_free(n->ports);
 	arena_free(n->arena);
 	free(n->gone);
-	free(n);
+	memset(n, 0, sizeof(*n));
 }
 
 static void ports_add(struct port_set *set, const struct alloc *a)
@@ -233,10 +248,11 @@ int node_set_spec(struct apply *c, struct node_entry *n, struct arena *arena, st
 	port_set_free(n->ports);
 	n->ports = ports;
 	n->total = total;
+	n->open_cpu = n->open_memory = 0;
 	arena_free(n->arena);
 	n->arena = arena;
 	n->spec = spec;
-	n->class_id = number_of(&c->s->classes, spec->computed_class);
+	n->class_id = str_empty(spec->computed_class) ? NODE_NO_CLASS : number_of(&c->s->classes, spec->computed_class);
 	n->dc_id = number_of(&c->s->datacenters, spec->datacenter);
 	n->pool_id = number_of(&c->s->pools, str_empty(spec->node_pool) ? "default" : spec->node_pool);
 	n->draining = spec->drain_strategy != NULL;
@@ -305,6 +321,7 @@ static void hold(struct alloc *a)
 	const struct amount *ask = &a->version->asks[a->group].amount;
 	struct node_entry *n = a->node;
 	amount_add(&n->used, ask);
+	n->open_cpu = n->open_memory = 0;
 	ports_add(n->ports, a);
 }
 
@@ -313,6 +330,7 @@ static void let_go(struct state *s, struct alloc *a)
 	const struct amount *ask = &a->version->asks[a->group].amount;
 	struct node_entry *n = a->node;
 	amount_take(&n->used, ask);
+	n->open_cpu = n->open_memory = 0;
 	ports_remove(n->ports, a);
 	node_capacity_grew(s, n);
 }
