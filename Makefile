@@ -43,7 +43,13 @@ UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/
 .PHONY: all help check demo unit sim mutants bench fuzz fuzzers format docs install uninstall clean deps
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/drover $(BUILD)/drover-keeper ## build both executables into build/
+# build/drover is the release build; other variants stay in their folders.
+PRODUCT := $(if $(filter release,$(VARIANT)),$(BUILD),$(O))
+# What is made is named; `make V=1` shows the commands, `make -s` nothing.
+SAY := $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '%s\n')
+Q   := $(if $(V),,@)
+
+all: $(PRODUCT)/drover $(PRODUCT)/drover-keeper ## build both executables into build/
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -54,7 +60,8 @@ $(BUILD)/drover-keeper: $(O)/drover-keeper
 	@cp -f $< $@
 
 $(O)/drover: $(O)/daemon/main.o $(LIBS)
-	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 
 # The keeper is paid for once for each running task: static, small, against libc alone. Sanitizers need the usual libc.
 KEEPER_release := $(KEEPER_CC) -Os -g -static
@@ -62,7 +69,8 @@ KEEPER_debug   := $(KEEPER_CC) -O0 -g -static
 KEEPER_asan    := $(CC) $(OPT_asan) -DKEEPER_SANITIZED -pthread
 $(O)/drover-keeper: $(KEEPER_SRC) agent/keeper_proto.h agent/keeper_output.h
 	@mkdir -p $(@D)
-	$(KEEPER_$(VARIANT)) -std=gnu11 -I. -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(KEEPER_SRC)
+	$(SAY) "$@"
+	$(Q)$(KEEPER_$(VARIANT)) -std=gnu11 -I. -D_GNU_SOURCE $(WARN) $(WERROR) -o $@ $(KEEPER_SRC)
 
 define layer
 $(O)/lib$(1).a: $(patsubst %.c,$(O)/%.o,$(filter $(1)/%,$(SRC)))
@@ -72,27 +80,32 @@ $(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_) -MMD -MP -c -o $@ $<
+	$(SAY) "$@"
+	$(Q)$(CC) $(CFLAGS_) -MMD -MP -c -o $@ $<
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(TESTLIB) $(LIBS)
-	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_)
 
-unit: $(UNIT) all ## build and run the unit tests (VARIANT=asan for the sanitizers)
+unit: $(UNIT) $(O)/drover $(O)/drover-keeper ## build and run the unit tests (VARIANT=asan for the sanitizers)
 	@scripts/run-unit "$(O)" $(UNIT)
 
 $(O)/sim: $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c))) $(LIBS)
-	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 
 sim: $(O)/sim ## the simulated cluster: make sim SECONDS=60 SEED=1
 	$(O)/sim --seconds $(SECONDS_) $(if $(SEED),--seed $(SEED))
 
 $(O)/bench-%: $(O)/tests/bench/%.o $(O)/tests/lib/play.o $(LIBS)
-	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 
 # Static like the keeper: the task whose own start costs nothing.
 $(O)/bench-task: tests/bench/task/task.c
 	@mkdir -p $(@D)
-	$(KEEPER_CC) -std=gnu11 -O2 -static $(WARN) $(WERROR) -o $@ $<
+	$(SAY) "$@"
+	$(Q)$(KEEPER_CC) -std=gnu11 -O2 -static $(WARN) $(WERROR) -o $@ $<
 
 bench: all $(O)/bench-task $(patsubst tests/bench/%.c,$(O)/bench-%,$(sort $(wildcard tests/bench/*.c))) ## print the table of figures
 	@BUILD="$(BUILD)" O="$(O)" tests/bench/run
@@ -100,7 +113,8 @@ bench: all $(O)/bench-task $(patsubst tests/bench/%.c,$(O)/bench-%,$(sort $(wild
 $(O)/libtest.a: $(TESTLIB)
 	@rm -f $@ && ar rcs $@ $^
 $(O)/fuzz-%: $(O)/tests/fuzz/%_fuzz.o $(O)/libtest.a $(LIBS)
-	$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 fuzzers: $(patsubst tests/fuzz/%_fuzz.c,$(O)/fuzz-%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 
 mutants: ## faults put into the core on purpose, and who notices them: make mutants SECONDS=60
