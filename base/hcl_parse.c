@@ -19,6 +19,8 @@ void hcl_error(struct hcl *h, struct hcl_range at, const char *title, const char
 	if (h->n_errors++ >= HCL_MAX_ERRORS)
 		return;
 	at.from = MIN(at.from, f->len);
+	if (at.from && at.from < f->len && f->src[at.from] == '\n' && f->src[at.from - 1] == '\r') /* one end of line */
+		at.from--;
 	for (uint32_t i = 0; i < at.from; i++)
 		if (f->src[i] == '\n') {
 			line++;

@@ -366,6 +366,7 @@ static struct hcl_expr *build_until(struct builder *b, enum piece_kind stop1, en
 				continue;
 			part = expr_new(p, HCL_PART_TEXT, piece->range.from);
 			part->value = hcl_string(p->h, piece->text.data, piece->text.len);
+			part->range = piece->range;
 			break;
 		case PIECE_INTERP:
 			b->i++;

@@ -33,14 +33,14 @@ static const struct hcl_block *find_job(struct hcl *h, const struct hcl_body *bo
 			hcl_error(h, (struct hcl_range){b->type_range.from, b->type_range.from + (uint32_t)strlen(b->type)}, "Unsupported block type",
 			    "Blocks of type \"%s\" are not expected here.", b->type);
 		else if (job)
-			hcl_error(h, b->type_range, "Duplicate job block", "Only one block of type \"job\" is allowed.");
+			hcl_error(h, b->type_range, "Duplicate job block", "a file has one job");
 		else
 			job = b;
 	}
 	if (!job && h->n_errors == n)
-		hcl_error(h, (struct hcl_range){h->file->len, h->file->len}, "Missing job block", "A job block is required");
+		hcl_error(h, (struct hcl_range){h->file->len, h->file->len}, "Missing job block", "the file has no job \"name\" { ... }");
 	if (job && job->n_labels != 1)
-		hcl_error(h, job->type_range, "Missing name for job", "All job blocks must have 1 labels (name).");
+		hcl_error(h, job->type_range, "Missing name for job", "a job block has one label, as in: job \"name\" { ... }");
 	return h->n_errors == n ? job : NULL;
 }
 

@@ -77,6 +77,10 @@ static void expand(struct decoder *d, const struct type *t, void *obj, const str
 
 	if (!read_dynamic(d, block, &dyn))
 		return;
+	if (t && !decode_knows_block(t, dyn.type)) {
+		decode_unknown(d, t, dyn.type, block->type_range, true);
+		return;
+	}
 	struct hcl_value *in = hcl_eval(d->h, dyn.each, scope);
 
 	if (in && in->kind < HCL_LIST)
@@ -123,15 +127,15 @@ struct hcl_range block_type_range(const struct expanded *b)
 bool block_labels_fit(struct decoder *d, const struct expanded *b, uint32_t wanted)
 {
 	if (b->n_labels < wanted)
-		hcl_error(d->h, b->range, "Missing label for block", "All %s blocks must have %u label(s), as in: %s \"name\" { ... }", b->type, wanted, b->type);
+		hcl_error(d->h, b->range, "Missing label for block", "%s blocks have %u label(s), as in: %s \"name\" { ... }", b->type, wanted, b->type);
 	else if (b->n_labels > wanted && !wanted)
-		hcl_error(d->h, b->range, "Extraneous label for block", "No labels are expected for %s blocks.", b->type);
+		hcl_error(d->h, b->range, "Extraneous label for block", "%s blocks have no labels", b->type);
 	else if (b->n_labels > wanted)
-		hcl_error(d->h, b->range, "Extraneous label for block", "Only %u label(s) are expected for %s blocks.", wanted, b->type);
+		hcl_error(d->h, b->range, "Extraneous label for block", "%s blocks have %u label(s)", b->type, wanted);
 	return b->n_labels == wanted;
 }
 
 void block_duplicate(struct decoder *d, const struct expanded *b)
 {
-	hcl_error(d->h, b->range, "Duplicate block", "Only one %s block is allowed here.", b->type);
+	hcl_error(d->h, b->range, "Duplicate block", "only one %s block may stand here", b->type);
 }

@@ -9,6 +9,35 @@ void decode_unsuitable(struct decoder *d, struct hcl_range at, const char *what)
 	hcl_error(d->h, at, "Unsuitable value type", "Unsuitable value: %s", what);
 }
 
+/* Where an existing Nomad says that a value is unsuitable: at its first token, which is without the quotes of a text. */
+static struct hcl_range first_token(const struct decoder *d, const struct hcl_expr *e)
+{
+	struct hcl_range r = e->range;
+	uint32_t n = 0;
+
+	switch (e->kind) {
+	case HCL_EXPR_INDEX:
+	case HCL_EXPR_ATTR:
+	case HCL_EXPR_SPLAT:
+	case HCL_EXPR_BINARY:
+	case HCL_EXPR_IF:
+		return first_token(d, e->a[0]);
+	case HCL_EXPR_TEMPLATE:
+		return e->n ? e->a[0]->range : r;
+	case HCL_EXPR_NAME:
+	case HCL_EXPR_CALL:
+		n = (uint32_t)strlen(e->name);
+		break;
+	case HCL_EXPR_VALUE:
+		if (r.to - r.from > 2 && d->h->file->src[r.from] == '"')
+			return (struct hcl_range){r.from + 1, r.to - 1};
+		return r;
+	default:
+		n = 1;
+	}
+	return (struct hcl_range){r.from, MIN(r.to, r.from + n)};
+}
+
 static bool is_block_kind(const struct field *f)
 {
 	return f->kind == FIELD_OBJ || f->kind == FIELD_OBJS || f->kind == FIELD_OBJMAP;
@@ -45,9 +74,9 @@ void decode_unknown(struct decoder *d, const struct type *t, const char *name, s
 	for (size_t i = 0; (special = special_name(t, false, i)); i++)
 		consider(&c, special, !block);
 	if (c.other_way && block)
-		snprintf(hint, sizeof(hint), " Did you mean to define argument \"%.60s\"? If so, use the equals sign to assign it a value.", name);
+		snprintf(hint, sizeof(hint), " It is an argument: %.60s = ...", name);
 	else if (c.other_way)
-		snprintf(hint, sizeof(hint), " Did you mean to define a block of type \"%.60s\"?", name);
+		snprintf(hint, sizeof(hint), " It is a block: %.60s { ... }", name);
 	else if (c.near)
 		snprintf(hint, sizeof(hint), " Did you mean \"%.60s\"?", c.near);
 	hcl_error(d->h, at, title, block ? "Blocks of type \"%s\" are not expected here.%s" : "An argument named \"%s\" is not expected here.%s", name, hint);
@@ -191,7 +220,7 @@ static void decode_attr(struct decoder *d, const struct type *t, void *obj, cons
 {
 	struct hcl_value *v = hcl_eval(d->h, a->expr, scope);
 	void *at = (char *)obj + f->offset;
-	struct hcl_range range = a->expr->range;
+	struct hcl_range range = first_token(d, a->expr);
 	bool ok;
 
 	if (!v || v->kind == HCL_NULL) /* null: as if it were not written */
@@ -223,7 +252,7 @@ static void no_blocks(struct decoder *d, const struct expanded *b)
 {
 	for (uint32_t i = 0; i < b->body->n_blocks; i++)
 		hcl_error(d->h, b->body->blocks[i]->type_range, "Unsupported block type",
-		    "Blocks of type \"%s\" are not expected here: a %s block holds key = value pairs.", b->body->blocks[i]->type, b->type);
+		    "Blocks of type \"%s\" are not expected here: %s holds key = value pairs.", b->body->blocks[i]->type, b->type);
 }
 
 static int by_key(const void *a, const void *b)
@@ -237,7 +266,7 @@ static void decode_pairs(struct decoder *d, struct strmap *out, const struct exp
 	for (uint32_t i = 0; i < b->body->n_attrs; i++) {
 		const struct hcl_attr *a = b->body->attrs[i];
 		struct hcl_value *v = hcl_eval(d->h, a->expr, b->scope);
-		const char *s = v ? decode_string(d, v, a->expr->range) : NULL;
+		const char *s = v ? decode_string(d, v, first_token(d, a->expr)) : NULL;
 
 		if (s)
 			out->v[out->n++] = (struct strmap_item){arena_strdup(d->arena, a->name), s};
@@ -253,7 +282,7 @@ static void decode_headers(struct decoder *d, struct hdrmap *out, const struct e
 		struct hcl_value *v = hcl_eval(d->h, a->expr, b->scope);
 		struct strs list = {0};
 
-		if (v && decode_strings(d, &list, v, a->expr->range))
+		if (v && decode_strings(d, &list, v, first_token(d, a->expr)))
 			hdrmap_set(d->arena, out, a->name, list);
 	}
 	no_blocks(d, b);
@@ -288,6 +317,17 @@ static void *decode_object(struct decoder *d, const struct type *t, const struct
 static bool takes_block(const struct field *f)
 {
 	return is_block_kind(f) || f->kind == FIELD_MAP || f->kind == FIELD_HDRMAP || f->kind == FIELD_ANY;
+}
+
+bool decode_knows_block(const struct type *t, const char *name)
+{
+	const struct field *f = find_field(t, name);
+	const char *special;
+
+	for (size_t i = 0; (special = special_name(t, true, i)); i++)
+		if (str_eq(special, name))
+			return true;
+	return f && takes_block(f);
 }
 
 static void decode_block(struct decoder *d, const struct type *t, void *obj, const struct expanded *b)

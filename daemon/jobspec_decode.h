@@ -51,6 +51,7 @@ const char *special_name(const struct type *t, bool block, size_t i);
 void special_finish(struct decoder *d, const struct type *t, void *obj);
 void special_vault(struct vault *v); /* its defaults */
 
+bool decode_knows_block(const struct type *t, const char *name);
 /* An error: the type has no such argument or block. Names the nearest one. */
 void decode_unknown(struct decoder *d, const struct type *t, const char *name, struct hcl_range at, bool block);
 /* "Unsuitable value type; Unsuitable value: <what>" */

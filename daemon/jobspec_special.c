@@ -41,7 +41,7 @@ static void decode_task_scaling(struct decoder *d, void *obj, const struct expan
 		hcl_error(d->h, b->range, "Invalid scaling policy type", "Invalid policy type, expected \"%s\" but found \"%s\"", type, p->type);
 	OBJS_EACH (&t->scaling_policies, struct scaling_policy, other)
 		if (str_eq(other->type, p->type))
-			hcl_error(d->h, b->range, "Duplicate scaling block", "Only one scaling \"%s\" block is allowed.", b->labels[0]);
+			hcl_error(d->h, b->range, "Duplicate scaling block", "there is a scaling \"%s\" block already", b->labels[0]);
 	objs_push(d->arena, &t->scaling_policies, p);
 	t->has |= MODEL_BIT(task, scaling_policies);
 }

@@ -84,7 +84,7 @@ static void undefined(struct vars *v, const char *name, bool local, struct hcl_r
 			best = hcl_distance(key, name);
 			near = key;
 		}
-	hcl_error(v->h, at, "Unsupported attribute", "This object does not have an attribute named \"%s\": no %s it.%s%s%s", name,
+	hcl_error(v->h, at, "Unsupported attribute", "there is no \"%s\": no %s it.%s%s%s", name,
 	    local ? "locals block defines" : "variable block declares", near ? " Did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -135,7 +135,7 @@ static struct variable *add_var(struct vars *v, const char *name, struct hcl_ran
 		return NULL;
 	}
 	if (map_get(&v->vars, name)) {
-		hcl_error(v->h, at, "Duplicate variable", "Duplicate %s variable definition found.", name);
+		hcl_error(v->h, at, "Duplicate variable", "the variable \"%s\" is declared already", name);
 		return NULL;
 	}
 	var->name = name;
@@ -198,7 +198,7 @@ static void read_variable(struct vars *v, const struct hcl_block *b)
 	const char *why = "";
 
 	if (b->n_labels != 1) {
-		hcl_error(v->h, b->type_range, "Missing name for variable", "All variable blocks must have 1 labels (name).");
+		hcl_error(v->h, b->type_range, "Missing name for variable", "a variable block has one label, as in: variable \"name\" { ... }");
 		return;
 	}
 	struct variable *var = add_var(v, b->labels[0], b->type_range);
@@ -244,7 +244,7 @@ static void read_locals(struct vars *v, const struct hcl_block *b)
 
 		*l = (struct local){.name = a->name, .range = a->name_range, .expr = a->expr};
 		if (map_get(&v->locals, a->name)) {
-			hcl_error(v->h, a->name_range, "Duplicate value in locals", "Duplicate %s definition found.", a->name);
+			hcl_error(v->h, a->name_range, "Duplicate value in locals", "\"%s\" is defined already", a->name);
 			continue;
 		}
 		map_set(&v->locals, a->name, l);
@@ -263,9 +263,15 @@ void vars_declare(struct vars *v, const struct hcl_body *body)
 	} blocks[] = {{"variable", read_variable}, {"variables", read_variables}, {"locals", read_locals}};
 
 	for (uint32_t i = 0; i < body->n_blocks; i++)
-		for (size_t k = 0; k < ARRAY_LEN(blocks); k++)
-			if (str_eq(body->blocks[i]->type, blocks[k].type))
-				blocks[k].fn(v, body->blocks[i]);
+		for (size_t k = 0; k < ARRAY_LEN(blocks); k++) {
+			const struct hcl_block *b = body->blocks[i];
+
+			if (!str_eq(b->type, blocks[k].type))
+				continue;
+			if (b->n_labels && blocks[k].fn != read_variable)
+				hcl_error(v->h, b->type_range, "Extraneous label for block", "%s blocks have no labels", b->type);
+			blocks[k].fn(v, b);
+		}
 }
 
 /* ---- values from outside ---- */
