@@ -18,6 +18,7 @@ enum {
 	HCL_MAX_STEPS = 4 << 20,    /* nodes evaluated, converted, compared or printed */
 	HCL_MAX_MEMORY = 384 << 20, /* bytes of tree and values */
 	HCL_MAX_RESULT = 128 << 20, /* bytes of what is made of them */
+	HCL_MAX_TIME = 3,           /* seconds of processor time, for what steps do not measure */
 	HCL_MAX_STRING = 16 << 20,
 	HCL_MAX_ERRORS = 20, /* shown */
 };
@@ -123,7 +124,10 @@ struct hcl {
 	struct buf errors;     /* text for people, one paragraph for each */
 	int n_errors;
 	uint64_t steps;
-	bool exhausted; /* the budget of steps or memory is used up, which was reported */
+	uint64_t next_look;   /* at the clock, in steps */
+	uint32_t compared;    /* texts, for sorting */
+	int64_t started;      /* processor time at the first look, 0 before it */
+	bool exhausted; /* the budget of steps, memory or time is used up, which was reported */
 	int depth;
 	struct hcl_range at; /* of the expression that is being evaluated */
 	bool allow_files;    /* file functions */
@@ -184,7 +188,7 @@ struct hcl_value *hcl_round(struct hcl *h, char how, const struct hcl_value *a);
 struct hcl_value *hcl_to(struct hcl *h, enum hcl_kind kind, struct hcl_value *v);
 bool hcl_equal(struct hcl *h, struct hcl_value *a, struct hcl_value *b); /* values of two types are never equal, but nulls always */
 struct hcl_value *hcl_get(const struct hcl_value *map, const char *key); /* of a map or object; NULL when absent */
-int64_t hcl_set_find(const struct hcl_value *set, struct hcl_value *v); /* place of a primitive value, -1 when it is not there */
+int64_t hcl_set_find(struct hcl *h, const struct hcl_value *set, struct hcl_value *v); /* place of a primitive value, -1 when it is not there */
 const char *hcl_kind_name(const struct hcl_value *v); /* "string", "number", "list", ... */
 static inline bool hcl_is_sequence(const struct hcl_value *v)
 {
@@ -245,6 +249,11 @@ size_t hcl_bad_text(const char *s, size_t n);
 /* A character as people see it: the bytes of the first one, and how many there are. */
 size_t hcl_grapheme(const char *s, size_t n);
 size_t hcl_graphemes(const char *s, size_t n);
-bool hcl_over_budget(struct hcl *h, struct hcl_range at); /* reports once when steps or memory are used up */
+/* Counts a step; true, and reported once, when steps, memory or time are used up. */
+bool hcl_over_budget(struct hcl *h, struct hcl_range at);
+/* The same for work that is worth many steps, or whose worth is not known: looks at the clock. */
+bool hcl_work(struct hcl *h, struct hcl_range at, uint64_t steps);
+/* strcmp for sorting with qsort_r: of long texts there may be many comparisons. Once the budget is used up all are equal. */
+int hcl_text_order(struct hcl *h, const char *a, const char *b);
 
 #endif

@@ -3,6 +3,7 @@
  * whoever reads a stranger's file.
  */
 #include <errno.h>
+#include <time.h>
 
 #include "base/hcl.h"
 
@@ -10,8 +11,28 @@ static const char each_name[] = "*"; /* the item of a splat: no name of the lang
 
 static void too_expensive(struct hcl *h, struct hcl_range at)
 {
-	hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps, or %d MiB, or makes a job of more than %d MiB",
-	    HCL_MAX_STEPS, HCL_MAX_MEMORY >> 20, HCL_MAX_RESULT >> 20);
+	hcl_error(h, at, "Expression too expensive", "evaluating this file takes more than %d steps, %d MiB or %d seconds, or makes a job of more than %d MiB",
+	    HCL_MAX_STEPS, HCL_MAX_MEMORY >> 20, HCL_MAX_TIME, HCL_MAX_RESULT >> 20);
+}
+
+static int64_t processor_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool too_late(struct hcl *h)
+{
+	enum { LOOK_EVERY = 1024 };
+
+	if (h->steps < h->next_look)
+		return false;
+	h->next_look = h->steps + LOOK_EVERY;
+	if (!h->started)
+		h->started = processor_time();
+	return processor_time() - h->started > HCL_MAX_TIME * INT64_C(1000000000);
 }
 
 bool hcl_over_budget(struct hcl *h, struct hcl_range at)
@@ -19,11 +40,27 @@ bool hcl_over_budget(struct hcl *h, struct hcl_range at)
 	if (h->exhausted)
 		return true;
 	if (++h->steps < HCL_MAX_STEPS && arena_size(h->arena) < HCL_MAX_MEMORY &&
-	    (!h->result || arena_size(h->result) - h->result_start < HCL_MAX_RESULT))
+	    (!h->result || arena_size(h->result) - h->result_start < HCL_MAX_RESULT) && !too_late(h))
 		return false;
 	h->exhausted = true; /* said once; everything after fails silently */
 	too_expensive(h, at);
 	return true;
+}
+
+bool hcl_work(struct hcl *h, struct hcl_range at, uint64_t steps)
+{
+	h->steps += steps;
+	h->next_look = 0;
+	return hcl_over_budget(h, at);
+}
+
+int hcl_text_order(struct hcl *h, const char *a, const char *b)
+{
+	enum { LOOK_EVERY = 64 };
+
+	if (a == b || h->exhausted || (++h->compared % LOOK_EVERY == 0 && hcl_work(h, h->at, 0)))
+		return 0;
+	return strcmp(a, b);
 }
 
 static struct hcl_value *fail(struct hcl *h, struct hcl_range at, const char *title, const char *detail)
@@ -288,10 +325,10 @@ struct keyed {
 	uint32_t at;
 };
 
-static int by_key(const void *a, const void *b)
+static int by_key(const void *a, const void *b, void *h)
 {
 	const struct keyed *x = a, *y = b;
-	int c = strcmp(x->key, y->key);
+	int c = hcl_text_order(h, x->key, y->key);
 
 	return c ? c : x->at < y->at ? -1 : 1;
 }
@@ -307,9 +344,9 @@ static struct hcl_value *gather(struct hcl *h, const struct hcl_expr *e, const s
 	for (uint32_t i = 0; i < c->n; i++)
 		order[i] = (struct keyed){c->keys[i], i};
 	if (c->n)
-		qsort(order, c->n, sizeof(*order), by_key);
+		qsort_r(order, c->n, sizeof(*order), by_key, h);
 	for (uint32_t i = 0, next; i < c->n; i = next) {
-		for (next = i + 1; next < c->n && str_eq(order[i].key, order[next].key);)
+		for (next = i + 1; next < c->n && hcl_text_order(h, order[i].key, order[next].key) == 0;)
 			next++;
 		if (next > i + 1 && !e->flag) {
 			hcl_error(h, e->a[1]->range, "Duplicate object key",

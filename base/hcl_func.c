@@ -180,6 +180,16 @@ static bool eval_args(struct hcl_call *c)
 	return true;
 }
 
+/* Functions walk over what they are given. */
+static bool pay(struct hcl_call *c)
+{
+	enum { BYTES = 64 /* that are worth a step */ };
+
+	for (uint32_t i = 0; i < c->n; i++)
+		c->h->steps += c->args[i]->kind == HCL_STRING ? c->args[i]->n / BYTES : c->args[i]->kind >= HCL_LIST ? c->args[i]->n : 0;
+	return !hcl_over_budget(c->h, c->at);
+}
+
 struct hcl_value *hcl_call_function(struct hcl *h, const struct hcl_expr *e, const struct hcl_scope *scope)
 {
 	const struct hcl_func *f = find(e->name);
@@ -189,7 +199,7 @@ struct hcl_value *hcl_call_function(struct hcl *h, const struct hcl_expr *e, con
 		return unknown(h, e);
 	if (!f->params) /* takes its arguments unevaluated */
 		return f->fn(&c);
-	if (!eval_args(&c) || !fit_all(&c, f))
+	if (!eval_args(&c) || !fit_all(&c, f) || !pay(&c))
 		return NULL;
 	return f->fn(&c);
 }

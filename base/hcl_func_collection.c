@@ -156,7 +156,7 @@ static struct hcl_value *fn_distinct(struct hcl_call *c)
 		cleanup_free bool *seen = xcalloc(set->n + 1, sizeof(bool));
 
 		for (uint32_t i = 0; i < l->n; i++) {
-			int64_t at = hcl_set_find(set, l->items[i]);
+			int64_t at = hcl_set_find(c->h, set, l->items[i]);
 
 			if (at >= 0 && !seen[at]) {
 				seen[at] = true;
@@ -360,9 +360,9 @@ static struct hcl_value *fn_slice(struct hcl_call *c)
 	return like(c, c->args[0]->items + from, (uint32_t)(to - from));
 }
 
-static int by_text(const void *a, const void *b)
+static int by_text(const void *a, const void *b, void *h)
 {
-	return strcmp((*(struct hcl_value *const *)a)->s, (*(struct hcl_value *const *)b)->s);
+	return hcl_text_order(h, (*(struct hcl_value *const *)a)->s, (*(struct hcl_value *const *)b)->s);
 }
 
 static struct hcl_value *fn_sort(struct hcl_call *c)
@@ -373,7 +373,7 @@ static struct hcl_value *fn_sort(struct hcl_call *c)
 		if (l->items[i]->kind == HCL_NULL)
 			return hcl_call_error(c, "element %u is null, which has no place in an order", i);
 	if (l->n)
-		qsort(l->items, l->n, sizeof(*l->items), by_text);
+		qsort_r(l->items, l->n, sizeof(*l->items), by_text, c->h);
 	return l;
 }
 
@@ -452,7 +452,7 @@ static struct hcl_value *sift(struct hcl_call *c, bool in_all)
 		for (uint32_t i = 1; i < c->n && keep; i++) {
 			if (hcl_over_budget(c->h, c->at))
 				return NULL;
-			keep = (first->items[k]->kind <= HCL_STRING ? hcl_set_find(c->args[i], first->items[k]) >= 0
+			keep = (first->items[k]->kind <= HCL_STRING ? hcl_set_find(c->h, c->args[i], first->items[k]) >= 0
 								    : has(c, c->args[i], first->items[k])) == in_all;
 		}
 		if (keep)

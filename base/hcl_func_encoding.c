@@ -332,6 +332,8 @@ static struct hcl_value *fn_bcrypt(struct hcl_call *c)
 
 	if (c->n > 1 && (!hcl_number_int(c->args[1], &cost) || cost < 4 || cost > 15))
 		return hcl_call_error(c, "the cost must be a whole number from 4 to 15");
+	if (hcl_work(c->h, c->at, UINT64_C(64) << cost))
+		return NULL;
 	if (!crypt_gensalt_rn("$2a$", (unsigned long)cost, NULL, 0, salt, sizeof(salt)))
 		return hcl_call_error(c, "no salt could be made");
 	char *hash = crypt_r(c->args[0]->s, salt, &data);

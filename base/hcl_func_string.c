@@ -139,30 +139,25 @@ static struct hcl_value *fn_chomp(struct hcl_call *c)
 	return piece(c, c->args[0]->s, 0, n);
 }
 
-static bool in_set(const char *s, size_t n, const char *set, size_t set_n)
-{
-	for (size_t i = 0; i < set_n; i += rune_bytes(set + i, set_n - i))
-		if (rune_bytes(set + i, set_n - i) == n && memcmp(set + i, s, n) == 0)
-			return true;
-	return false;
-}
-
 /* trim(s, set): the characters of the set are taken off both ends. */
 static struct hcl_value *fn_trim(struct hcl_call *c)
 {
-	const char *s = c->args[0]->s, *set = c->args[1]->s;
-	size_t from = 0, to = c->args[0]->n, set_n = c->args[1]->n;
+	enum { CHARACTERS = 0x110000 };
+	cleanup_free unsigned char *set = xcalloc(CHARACTERS / 8, 1);
+	const char *s = c->args[0]->s, *members = c->args[1]->s;
+	size_t from = 0, to = c->args[0]->n, last;
+	utf8proc_int32_t r;
 
-	while (from < to && in_set(s + from, rune_bytes(s + from, to - from), set, set_n))
-		from += rune_bytes(s + from, to - from);
-	while (to > from) {
-		size_t last = to - 1;
-
-		while (last > from && (s[last] & 0xc0) == 0x80)
+	for (size_t i = 0; i < c->args[1]->n; set[r / 8] |= (unsigned char)(1 << r % 8))
+		i += read_rune(members + i, c->args[1]->n - i, &r);
+	for (size_t n; from < to && (n = read_rune(s + from, to - from, &r), set[r / 8] >> r % 8 & 1);)
+		from += n;
+	for (; to > from; to = last) {
+		for (last = to - 1; last > from && (s[last] & 0xc0) == 0x80;)
 			last--;
-		if (!in_set(s + last, to - last, set, set_n))
+		read_rune(s + last, to - last, &r);
+		if (!(set[r / 8] >> r % 8 & 1))
 			break;
-		to = last;
 	}
 	return piece(c, s, from, to);
 }
@@ -251,7 +246,7 @@ static struct hcl_value *fn_indent(struct hcl_call *c)
 	if (!hcl_number_int(c->args[0], &n) || n < 0 || n > 10000)
 		return hcl_call_error(c, "the number of spaces must be a whole number from 0 to 10000");
 	buf_init(&out, HCL_MAX_STRING);
-	for (const char *s = c->args[1]->s; *s; s++) {
+	for (const char *s = c->args[1]->s; *s && !out.full; s++) {
 		buf_putc(&out, *s);
 		for (int64_t i = 0; *s == '\n' && i < n; i++)
 			buf_putc(&out, ' ');
@@ -334,36 +329,68 @@ static void put_replacement(struct buf *out, const char *with, const pcre2_code 
 	}
 }
 
+struct search {
+	struct hcl_call *c;
+	const pcre2_code *re;
+	pcre2_match_data *m;
+	pcre2_match_context *limits;
+	const char *with;
+	struct buf out;
+};
+
 /* All matches, from left to right; an empty match right after another does not count. False: it takes too long. */
-static bool replace_all(struct buf *out, const pcre2_code *re, pcre2_match_data *m, pcre2_match_context *limits, const char *s, size_t n,
-    const char *with)
+static bool replace_all(struct search *f, const char *s, size_t n)
 {
-	const PCRE2_SIZE *spans = pcre2_get_ovector_pointer(m);
+	enum { BYTES = 1024 /* to look through for a match: worth a step */ };
+	const PCRE2_SIZE *spans = pcre2_get_ovector_pointer(f->m);
 	size_t done = 0;
 
-	for (size_t at = 0; at <= n && !out->full;) {
-		int r = pcre2_match(re, (PCRE2_SPTR)s, n, at, at ? PCRE2_NO_UTF_CHECK : 0, m, limits);
+	for (size_t at = 0; at <= n && !f->out.full;) {
+		if (hcl_work(f->c->h, f->c->at, (n - at) / BYTES))
+			return false;
+		int r = pcre2_match(f->re, (PCRE2_SPTR)s, n, at, at ? PCRE2_NO_UTF_CHECK : 0, f->m, f->limits);
 
 		if (r == PCRE2_ERROR_NOMATCH)
 			break;
 		if (r < 0)
 			return false;
-		buf_put(out, s + done, spans[0] - done);
+		buf_put(&f->out, s + done, spans[0] - done);
 		if (spans[1] > done || spans[0] == 0)
-			put_replacement(out, with, re, m, s);
+			put_replacement(&f->out, f->with, f->re, f->m, s);
 		done = spans[1];
 		at = MAX(at + (at < n ? rune_bytes(s + at, n - at) : 1), done);
 	}
-	buf_put(out, s + done, n - done);
+	buf_put(&f->out, s + done, n - done);
 	return true;
+}
+
+static struct hcl_value *replaced(struct hcl_call *c, const pcre2_code *re, const char *with)
+{
+	struct search f = {c, re, pcre2_match_data_create_from_pattern(re, NULL), pcre2_match_context_create(NULL), with, BUF_INIT};
+
+	pcre2_set_match_limit(f.limits, 1000000);
+	buf_init(&f.out, HCL_MAX_STRING);
+	bool ok = replace_all(&f, c->args[0]->s, c->args[0]->n);
+	struct hcl_value *v = ok		    ? text(c, &f.out)
+			      : c->h->exhausted ? NULL
+						: hcl_call_error(c, "the pattern takes too long on this text");
+
+	pcre2_match_data_free(f.m);
+	pcre2_match_context_free(f.limits);
+	buf_free(&f.out);
+	return v;
 }
 
 static struct hcl_value *regex_replace(struct hcl_call *c, const char *pattern, const char *with)
 {
-	cleanup_buf struct buf out = BUF_INIT;
+	enum { LONGEST = 64 << 10 };
 	PCRE2_SIZE where;
 	int code;
-	pcre2_code *re = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &where, NULL);
+
+	if (strlen(pattern) > LONGEST)
+		return hcl_call_error(c, "the pattern is longer than %d bytes", LONGEST);
+	pcre2_code *re =
+	    pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &code, &where, NULL);
 
 	if (!re) {
 		unsigned char message[200];
@@ -371,17 +398,10 @@ static struct hcl_value *regex_replace(struct hcl_call *c, const char *pattern, 
 		pcre2_get_error_message(code, message, sizeof(message));
 		return hcl_call_error(c, "the pattern is wrong at character %zu: %s", (size_t)where, (char *)message);
 	}
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	pcre2_match_data *m = pcre2_match_data_create_from_pattern(re, NULL);
+	struct hcl_value *v = replaced(c, re, with);
 
-	pcre2_set_match_limit(limits, 1000000);
-	buf_init(&out, HCL_MAX_STRING);
-	bool ok = replace_all(&out, re, m, limits, c->args[0]->s, c->args[0]->n, with);
-
-	pcre2_match_data_free(m);
-	pcre2_match_context_free(limits);
 	pcre2_code_free(re);
-	return ok ? text(c, &out) : hcl_call_error(c, "the pattern takes too long on this text");
+	return v;
 }
 
 static struct hcl_value *fn_regex_replace(struct hcl_call *c)

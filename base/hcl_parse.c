@@ -10,6 +10,21 @@
 
 /* ---- problems ---- */
 
+/* What a file holds can be long: such a sentence is cut. */
+static void put_detail(struct buf *b, const char *detail, va_list ap)
+{
+	enum { LONGEST = 1000 };
+	size_t from = b->len, to;
+
+	buf_vprintf(b, detail, ap);
+	if (b->len - from <= LONGEST)
+		return;
+	for (to = from + LONGEST; (b->data[to] & 0xc0) == 0x80;)
+		to--;
+	b->len = to;
+	buf_puts(b, "...");
+}
+
 void hcl_error(struct hcl *h, struct hcl_range at, const char *title, const char *detail, ...)
 {
 	const struct hcl_file *f = h->file;
@@ -38,7 +53,7 @@ void hcl_error(struct hcl *h, struct hcl_range at, const char *title, const char
 	buf_printf(&h->errors, "%s:%u,%u-%u: %s; ", f->name, line, column, MAX(end_column, column + (end_column == column)),
 	    title);
 	va_start(ap, detail);
-	buf_vprintf(&h->errors, detail, ap);
+	put_detail(&h->errors, detail, ap);
 	va_end(ap);
 	/* A very long line (generated files) is shown around the place. */
 	uint32_t start = at.from - from > 100 ? at.from - 100 : from, stop = MIN(to, at.from + 100);

@@ -360,12 +360,12 @@ static const struct hcl_type *common_type(struct hcl *h, struct hcl_value **item
 	return hcl_unify(h, types, n);
 }
 
-static bool has_any(const struct hcl_type *t)
+static bool has_any(struct hcl *h, const struct hcl_type *t)
 {
-	bool any = is_any(t) || (t->elem && has_any(t->elem));
+	bool any = is_any(t) || (t->elem && has_any(h, t->elem));
 
-	for (uint32_t i = 0; i < t->n && !any; i++)
-		any = has_any(t->types[i]) || is_optional(t, i);
+	for (uint32_t i = 0; i < t->n && !any && !hcl_over_budget(h, h->at); i++)
+		any = has_any(h, t->types[i]) || is_optional(t, i);
 	return any;
 }
 
@@ -373,7 +373,7 @@ static bool has_any(const struct hcl_type *t)
 static struct hcl_value **convert_items(struct hcl *h, const struct hcl_type **elem, struct hcl_value *v, const char **why)
 {
 	struct hcl_value **items = arena_alloc(h->arena, (v->n + 1) * sizeof(*items));
-	bool any = has_any(*elem);
+	bool any = has_any(h, *elem);
 
 	if (is_any(*elem) && v->type && v->type->elem) { /* already of one type */
 		*elem = v->type->elem;
@@ -448,7 +448,7 @@ struct hcl_value *hcl_as(struct hcl *h, const struct hcl_type *want, struct hcl_
 	if (is_any(want) || hcl_over_budget(h, h->at))
 		return v;
 	have = hcl_type_of(h, v);
-	if (hcl_type_equal(h, have, want) && !has_any(want))
+	if (hcl_type_equal(h, have, want) && !has_any(h, want))
 		return v;
 	if (v->kind == HCL_NULL)
 		return can_convert(h, have, want) ? hcl_null_of(h, want) : no(why, required(h, want, v));

@@ -135,7 +135,7 @@ struct element {
 	const char *hash; /* of an element that is no primitive */
 };
 
-static int by_value(const void *a, const void *b)
+static int by_value(const void *a, const void *b, void *h)
 {
 	const struct element *x = a, *y = b;
 
@@ -147,9 +147,9 @@ static int by_value(const void *a, const void *b)
 	case HCL_NUMBER:
 		return hcl_compare(x->v, y->v);
 	case HCL_STRING:
-		return strcmp(x->v->s, y->v->s);
+		return hcl_text_order(h, x->v->s, y->v->s);
 	default:
-		return strcmp(x->hash, y->hash);
+		return hcl_text_order(h, x->hash, y->hash);
 	}
 }
 
@@ -163,20 +163,23 @@ struct hcl_value *hcl_set(struct hcl *h, const struct hcl_type *elem, struct hcl
 		if (items[i]->kind >= HCL_LIST) {
 			cleanup_buf struct buf b = BUF_INIT;
 
+			buf_init(&b, HCL_MAX_STRING);
 			put_hash(h, &b, items[i]);
-			all[i].hash = arena_strdup(h->arena, b.data);
+			all[i].hash = arena_strdup(h->arena, b.data ? b.data : "");
+			if (b.full) /* elements would look alike */
+				hcl_work(h, h->at, HCL_MAX_STEPS);
 		}
 	}
 	if (n)
-		qsort(all, n, sizeof(*all), by_value);
+		qsort_r(all, n, sizeof(*all), by_value, h);
 	v->n = 0;
 	for (uint32_t i = 0; i < n; i++)
-		if (!i || by_value(&all[i - 1], &all[i]))
+		if (!i || by_value(&all[i - 1], &all[i], h))
 			v->items[v->n++] = all[i].v;
 	return v;
 }
 
-int64_t hcl_set_find(const struct hcl_value *set, struct hcl_value *v)
+int64_t hcl_set_find(struct hcl *h, const struct hcl_value *set, struct hcl_value *v)
 {
 	struct element wanted = {.v = v};
 	uint32_t low = 0, high = set->n;
@@ -184,7 +187,7 @@ int64_t hcl_set_find(const struct hcl_value *set, struct hcl_value *v)
 	while (low < high) {
 		uint32_t mid = (low + high) / 2;
 		struct element there = {.v = set->items[mid]};
-		int c = by_value(&there, &wanted);
+		int c = by_value(&there, &wanted, h);
 
 		if (!c)
 			return mid;
@@ -204,10 +207,10 @@ struct pair {
 	uint32_t at;
 };
 
-static int by_key(const void *a, const void *b)
+static int by_key(const void *a, const void *b, void *h)
 {
 	const struct pair *x = a, *y = b;
-	int c = strcmp(x->key, y->key);
+	int c = hcl_text_order(h, x->key, y->key);
 
 	return c ? c : x->at < y->at ? -1 : 1;
 }
@@ -222,11 +225,11 @@ static struct hcl_value *mapping(struct hcl *h, enum hcl_kind kind, const struct
 	for (uint32_t i = 0; i < n; i++)
 		pairs[i] = (struct pair){keys[i], items[i], i};
 	if (n)
-		qsort(pairs, n, sizeof(*pairs), by_key);
+		qsort_r(pairs, n, sizeof(*pairs), by_key, h);
 	v->items = arena_alloc(h->arena, (n + 1) * sizeof(*v->items));
 	v->keys = sorted;
 	for (uint32_t i = 0; i < n; i++) {
-		if (i + 1 < n && str_eq(pairs[i].key, pairs[i + 1].key))
+		if (i + 1 < n && hcl_text_order(h, pairs[i].key, pairs[i + 1].key) == 0)
 			continue;
 		sorted[v->n] = pairs[i].key;
 		v->items[v->n++] = pairs[i].value;
@@ -300,7 +303,7 @@ static bool same_content(struct hcl *h, const struct hcl_value *a, const struct 
 	case HCL_NUMBER:
 		return hcl_compare(a, b) == 0;
 	case HCL_STRING:
-		return str_eq(a->s, b->s);
+		return hcl_text_order(h, a->s, b->s) == 0;
 	default:
 		break;
 	}

@@ -108,7 +108,7 @@ static void expand(struct decoder *d, const struct type *t, void *obj, const str
 void block_each(struct decoder *d, const struct type *t, void *obj, const struct hcl_body *body, const struct hcl_scope *scope,
     block_fn *fn)
 {
-	for (uint32_t i = 0; i < body->n_blocks; i++) {
+	for (uint32_t i = 0; i < body->n_blocks && !hcl_over_budget(d->h, body->blocks[i]->type_range); i++) {
 		const struct hcl_block *b = body->blocks[i];
 		struct expanded e = {b->type, b->labels, b->n_labels, b->body, scope, b->type_range};
 
