@@ -8,6 +8,10 @@
 
 #define BEATS      5 /* reports within one TTL */
 #define RETRY_WAIT (200 * MILLI)
+/* Consul's session_ttl_min, unless configured otherwise; renewed so often. */
+#define SESSION_TTL   "10s"
+#define RENEW_EVERY   (3 * SECOND)
+#define RENEW_TIMEOUT (2500 * MILLI)
 
 struct leader_session {
 	struct consul *consul;
@@ -16,8 +20,8 @@ struct leader_session {
 	const struct leader_session_ops *ops;
 	void *arg;
 
-	struct event *beat, *retry;
-	struct consul_call *reporting, *making, *ending;
+	struct event *beat, *retry, *renew;
+	struct consul_call *reporting, *making, *renewing, *ending;
 	struct consul_watch *watch; /* of the session that is ready */
 	char *id;                   /* NULL while there is none */
 	bool released, troubled;
@@ -89,6 +93,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 static void lose(struct leader_session *s, const char *why)
 {
 	consul_unwatch(STEAL(s->watch));
+	consul_cancel(STEAL(s->renewing));
+	evtimer_del(s->renew);
 	free(STEAL(s->id));
 	s->ops->on_lost(s->arg, why);
 	if (!s->released)
@@ -105,6 +111,28 @@ static void on_watched(void *arg, const struct consul_answer *answer)
 		lose(s, "Consul has ended our session: a check of ours or of this Consul node was critical");
 }
 
+static void on_renewed(void *arg, const struct consul_answer *answer)
+{
+	struct leader_session *s = arg;
+	const struct consul_sessions *list = answer->object;
+
+	s->renewing = NULL;
+	if (!answer->err.code && (!list || !list->items.n))
+		lose(s, "Consul has ended our session, which was not renewed in time");
+}
+
+static void on_renew(evutil_socket_t fd, short what, void *arg)
+{
+	struct leader_session *s = arg;
+
+	(void)fd;
+	(void)what;
+	set_timer(s->renew, RENEW_EVERY);
+	consul_cancel(STEAL(s->renewing));
+	s->renewing = consul_call(s->consul, &consul_session_renew,
+	    &(struct consul_args){.name = s->id, .timeout = RENEW_TIMEOUT}, on_renewed, s);
+}
+
 static void watch(struct leader_session *s)
 {
 	const struct consul_watch_config config = {
@@ -115,6 +143,7 @@ static void watch(struct leader_session *s)
 	};
 
 	s->watch = consul_watch(s->consul, &config);
+	set_timer(s->renew, RENEW_EVERY);
 }
 
 static void on_made(void *arg, const struct consul_answer *answer)
@@ -146,6 +175,7 @@ static void make(struct leader_session *s)
 	MODEL_SET(consul_session_check, check, id, s->check_id);
 	MODEL_SET(consul_session, ask, name, s->name);
 	MODEL_SET(consul_session, ask, behavior, "release");
+	MODEL_SET(consul_session, ask, ttl, SESSION_TTL);
 	/* Every write is fenced, so a lock may change hands at once. */
 	MODEL_SET(consul_session, ask, lock_delay, 0);
 	strs_push(a, &ask->node_checks, "serfHealth");
@@ -179,7 +209,8 @@ struct leader_session *leader_session_new(struct event_base *base, struct consul
 	s->arg = arg;
 	s->beat = evtimer_new(base, on_beat, s);
 	s->retry = evtimer_new(base, on_retry, s);
-	if (!s->beat || !s->retry)
+	s->renew = evtimer_new(base, on_renew, s);
+	if (!s->beat || !s->retry || !s->renew)
 		die("out of memory");
 	set_timer(s->beat, 0);
 	set_timer(s->retry, 0);
@@ -193,9 +224,11 @@ void leader_session_free(struct leader_session *s)
 	consul_unwatch(s->watch);
 	consul_cancel(s->reporting);
 	consul_cancel(s->making);
+	consul_cancel(s->renewing);
 	consul_cancel(s->ending);
 	event_free(s->beat);
 	event_free(s->retry);
+	event_free(s->renew);
 	free(s->id);
 	free(s->name);
 	free(s->check_id);
@@ -220,7 +253,9 @@ void leader_session_release(struct leader_session *s, void (*done)(void *arg), v
 	s->done = done;
 	s->done_arg = arg;
 	consul_cancel(STEAL(s->making));
+	consul_cancel(STEAL(s->renewing));
 	consul_unwatch(STEAL(s->watch));
+	evtimer_del(s->renew);
 	if (s->id)
 		s->ending = consul_call(s->consul, &consul_session_destroy, &args, on_ended, s);
 	else if (done)

@@ -1,7 +1,9 @@
 /*
  * leader_session: the session that the leader lock hangs on. It lives as long as two checks pass: a TTL check of ours, which
  * this file keeps passing, and serfHealth of the Consul node. So a dead server loses the lock within the TTL, and one whose machine
- * is cut off within Consul's own detection. The TTL check belongs to a service that somebody else registers
+ * is cut off within Consul's own detection. Where other agents still see the machine but Consul's servers do not hear of it, neither
+ * check ends: for that the session has a time to live of its own, the shortest that Consul grants, which this file renews; Consul
+ * ends it after at most twice that time. The TTL check belongs to a service that somebody else registers
  * (discovery/services.h); this file only reports to it.
  *
  * A session is made at once and kept ready, so that a standby can take a free lock without another step.
