@@ -1,9 +1,9 @@
-#include "daemon/peer.h"
 #include "daemon/members.h"
 
 #include <errno.h>
 
 #include "base/log.h"
+#include "daemon/peer.h"
 #include "daemon/server.h"
 #include "discovery/sources.h"
 
@@ -12,6 +12,7 @@
 #define META_DC      "drover-dc"
 #define META_VERSION "drover-version"
 #define META_EXPECT  "drover-expect"
+#define META_FEATURE "drover-feature" /* level of what it can read in the log */
 #define SESSION_CHECK "_drover-session-"
 
 struct forget {
@@ -131,6 +132,7 @@ static void register_server(const struct daemon *d, struct arena *a)
 	strmap_set(a, &r->meta, META_EXPECT, arena_printf(a, "%d", c->server.bootstrap_expect));
 	if (is_shared(d)) {
 		strmap_set(a, &r->meta, META_PREFIX, c->consul.kv_prefix);
+		strmap_set(a, &r->meta, META_FEATURE, arena_printf(a, "%d", KVLOG_FEATURE));
 		add_session_check(d, a, r);
 	}
 	add_health_check(d, a, r, "server");
@@ -231,6 +233,8 @@ static struct member self(const struct daemon *d)
 	    .node = "",
 	    .service_id = "",
 	    .expect = c->server.bootstrap_expect,
+	    .cluster = "",
+	    .feature = KVLOG_FEATURE,
 	    .self = true,
 	};
 }
@@ -254,27 +258,46 @@ static void take_instance(struct members *m, const struct consul_instance_health
 	    .node = x->node && x->node->node ? x->node->node : "",
 	    .service_id = s->id ? s->id : "",
 	    .expect = atoi(meta(s, META_EXPECT)),
+	    .cluster = meta(s, SERVICES_CLUSTER),
+	    .feature = *meta(s, META_FEATURE) ? atoi(meta(s, META_FEATURE)) : 1,
 	    .self = str_eq(meta(s, SERVICES_OWNER), m->d->id_text),
 	};
 }
 
-/* A log is begun when as many servers are there as each of them expects. */
+/* Who has read a log, when this server sees none: it will put it back. NULL: nobody, or this server itself. */
+static const struct member *keeper_of_the_log(const struct members *m)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (!m->list[i].self && *m->list[i].cluster && str_eq(m->list[i].status, "alive"))
+			return &m->list[i];
+	return NULL;
+}
+
+/* A log is begun when as many servers are there as each of them expects, and none of them has read one. What is written into it, all
+ * of them can read, also those that are away at the moment. */
 static void stand(struct members *m)
 {
 	struct replica *r = m->d->server ? server_replica(m->d->server) : NULL;
 	uint32_t expect = (uint32_t)MAX(1, m->d->config->server.bootstrap_expect), alive = 0;
+	const struct member *keeper = keeper_of_the_log(m);
+	int64_t feature = KVLOG_FEATURE;
 	cleanup_free char *why = NULL;
 
 	if (!r)
 		return;
-	for (uint32_t i = 0; i < m->n; i++)
+	for (uint32_t i = 0; i < m->n; i++) {
 		alive += str_eq(m->list[i].status, "alive");
-	if (m->known)
+		feature = MIN(feature, m->list[i].feature);
+	}
+	replica_set_feature(r, feature);
+	if (keeper)
+		why = xasprintf("waiting for server %s, which has read a log that is not in Consul any more, to put it back", keeper->name);
+	else if (m->known)
 		why = xasprintf("waiting for servers in Consul: %u of %u (server { bootstrap_expect }) are there%s%s", alive, expect,
 		    m->error ? "; " : "", m->error ? m->error : "");
 	else
 		why = xasprintf("waiting for Consul: %s", m->error ? m->error : "no answer yet");
-	replica_stand(r, m->known && alive >= expect, why);
+	replica_stand(r, m->known && !keeper && alive >= expect, why);
 }
 
 static void on_servers(void *arg, const struct consul_answer *answer)

@@ -16,6 +16,8 @@ struct member {
 	const char *status;              /* alive, failed */
 	const char *node, *service_id;   /* in Consul */
 	int64_t expect;                  /* its bootstrap_expect */
+	const char *cluster;             /* whose log it has read; "" = none */
+	int64_t feature;                 /* level of what it can read in the log */
 	bool self;
 };
 
