@@ -7,6 +7,7 @@
 #include "agent/client_table.h"
 #include "agent/fingerprint.h"
 #include "agent/pull.h"
+#include "agent/self_drain.h"
 #include "agent/registry.h"
 #include "agent/signals.h"
 #include "agent/stray.h"
@@ -29,7 +30,9 @@ struct client {
 	const struct client_config *config; /* of `kept` */
 	struct client_config kept;
 	struct client_table table;
+	struct server_link *link;
 	struct pull *pull;
+	struct self_drain *drain; /* the agent is to stop */
 	struct arena *arena; /* of the node and the configuration */
 	struct node *node;
 	char *state_dir, *records;
@@ -428,6 +431,7 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	start_registry(c);
 	client_table_restore(&c->table);
 	collect_garbage(c);
+	c->link = link;
 	c->pull = pull_start(base, link, c->node, &pull_ops, c);
 	look_at_silence(c);
 	log_info("client", "started client: node_id=%s", c->node->id);
@@ -435,10 +439,17 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	return 0;
 }
 
+void client_drain(struct client *c, const struct self_drain_config *config, void (*done)(void *arg, bool complete), void *arg)
+{
+	if (!c->drain)
+		c->drain = self_drain_start(c->base, c->link, config, done, arg);
+}
+
 void client_stop(struct client *c)
 {
 	if (!c)
 		return;
+	self_drain_free(c->drain);
 	pull_stop(c->pull);
 	c->pull = NULL;
 	if (c->flush) {

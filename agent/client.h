@@ -71,6 +71,10 @@ bool client_task_live(struct client *c, const char *alloc_id, const char *task);
 /* Each allocation that this client has; its description is valid during the call. ended: none of its tasks lives. */
 void client_each_alloc(const struct client *c, void (*fn)(void *arg, const struct allocation *a, bool ended), void *arg);
 
+/* Empties the node before the agent stops: sets a drain and waits until it is done (agent/self_drain.h). Once. */
+struct self_drain_config;
+void client_drain(struct client *c, const struct self_drain_config *config, void (*done)(void *arg, bool complete), void *arg);
+
 struct client_stats {
 	uint64_t allocs, running;           /* allocations; tasks that run */
 	uint64_t pending, active, terminal; /* allocations: no task has begun yet, some live, all have ended */

@@ -8,6 +8,7 @@
  *   PUT /v1/internal/node/<id>/heartbeat  {}              -> NodeHello      (404: register again)
  *   GET /v1/internal/node/<id>/work?index=N&wait=DUR      -> NodeWork       (blocking; unchanged: same index)
  *   PUT /v1/internal/node/<id>/allocs     AllocUpdates    -> NodeHello      (only Index filled)
+ *   PUT /v1/internal/node/<id>/farewell   NodeFarewell    -> NodeHello
  */
 #ifndef AGENT_LINK_H
 #define AGENT_LINK_H
@@ -28,6 +29,8 @@ struct server_link_ops {
 	void (*heartbeat)(struct server_link *l, link_done_fn *done, void *arg);
 	void (*work)(struct server_link *l, uint64_t index, int64_t wait, link_done_fn *done, void *arg);
 	void (*update)(struct server_link *l, const struct alloc_updates *u, link_done_fn *done, void *arg);
+	/* The node drains itself, asks how far that is, or leaves. hello says what became of the drain. */
+	void (*farewell)(struct server_link *l, const struct node_farewell *f, link_done_fn *done, void *arg);
 	/* Address of the server that answered last (discovery/server_address.h), NULL when none did: what agent-info prints. */
 	const char *(*server)(struct server_link *l);
 	void (*close)(struct server_link *l); /* cancels what is under way; no done is called any more */

@@ -18,7 +18,7 @@
 #define ATTEMPT_MAX  (10 * SECOND)
 #define PATIENCE     (1 * SECOND) /* for the sources to answer for the first time */
 
-enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_WORK, CALL_UPDATE };
+enum call_kind { CALL_REGISTER, CALL_HEARTBEAT, CALL_WORK, CALL_UPDATE, CALL_FAREWELL };
 
 struct attempt {
 	struct call *call;
@@ -384,6 +384,14 @@ static void http_update(struct server_link *l, const struct alloc_updates *u, li
 	start(of(l), CALL_UPDATE, "allocs", &body, 0, done, arg);
 }
 
+static void http_farewell(struct server_link *l, const struct node_farewell *f, link_done_fn *done, void *arg)
+{
+	cleanup_buf struct buf body = BUF_INIT;
+
+	codec_to_json(&body, &type_node_farewell, f, CODEC_PEER, 0, 0);
+	start(of(l), CALL_FAREWELL, "farewell", &body, 0, done, arg);
+}
+
 static const char *http_server(struct server_link *l)
 {
 	const struct server *s = servers_present(of(l)->servers);
@@ -407,6 +415,7 @@ static const struct server_link_ops http_ops = {
     .heartbeat = http_heartbeat,
     .work = http_work,
     .update = http_update,
+    .farewell = http_farewell,
     .server = http_server,
     .close = http_close,
 };

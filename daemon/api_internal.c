@@ -6,6 +6,7 @@
 
 #include "base/codec.h"
 #include "daemon/daemon.h"
+#include "daemon/farewell.h"
 #include "daemon/members.h"
 #include "daemon/server.h"
 
@@ -141,7 +142,25 @@ static void put_allocs(struct call *c)
 		say_hello(c, 0, index);
 }
 
+static void put_farewell(struct call *c)
+{
+	struct node_farewell *f = MODEL_NEW(call_arena(c), node_farewell);
+	struct node_hello *hello = MODEL_NEW(call_arena(c), node_hello);
+	cleanup_err struct err e = ERR_INIT;
+	struct uuid id;
+
+	if (!find_node(c, &id) || call_decode(c, &type_node_farewell, f) < 0)
+		return;
+	if (farewell_take(call_core(c), id, f, call_arena(c), hello, &e) < 0) {
+		call_fail(c, &e);
+		return;
+	}
+	codec_to_json(call_out(c), &type_node_hello, hello, CODEC_PEER, call_indent(c), 0);
+	call_json(c, 200);
+}
+
 const struct route routes_internal[] = {
+    {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/farewell", NULL, put_farewell, NULL, "a node that stops drains itself and leaves"},
     {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/register", NULL, put_register, NULL, "an agent registers its node"},
     {ROUTE_PUT | ROUTE_SERVER | ROUTE_ALWAYS, "/v1/internal/node/:id/heartbeat", NULL, put_heartbeat, NULL, "a node is alive"},
     {ROUTE_GET | ROUTE_SERVER | ROUTE_BLOCKING, "/v1/internal/node/:id/work", get_work, NULL, NULL, "what a node should run"},

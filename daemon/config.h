@@ -40,6 +40,11 @@ struct config {
 		const char *node_class, *node_pool, *alloc_dir, *state_dir, *network_interface, *reserved_ports,
 		    *cgroup_parent;
 		struct strmap meta, options;
+		struct {
+			bool enabled; /* the block drain_on_shutdown {} is there */
+			int64_t deadline;
+			bool force, ignore_system_jobs;
+		} drain;
 		int64_t cpu_total_compute, memory_total_mb, disk_total_mb;
 		int64_t reserved_cpu, reserved_memory, reserved_disk;
 		int64_t min_dynamic_port, max_dynamic_port, max_kill_timeout;

@@ -107,12 +107,12 @@ static void fill_block(cfg_opt_t *out, const char *section, const cfg_opt_t *inn
 static cfg_t *make_parser(void)
 {
 	static cfg_opt_t top[BLOCK_MAX], ports[BLOCK_MAX], advertise[BLOCK_MAX], server[BLOCK_MAX], client[BLOCK_MAX],
-	    reserved[BLOCK_MAX], consul[BLOCK_MAX], limits[BLOCK_MAX], telemetry[BLOCK_MAX], tls[BLOCK_MAX];
+	    reserved[BLOCK_MAX], drain[BLOCK_MAX], consul[BLOCK_MAX], limits[BLOCK_MAX], telemetry[BLOCK_MAX], tls[BLOCK_MAX];
 	static cfg_opt_t free_form[] = {CFG_END()};
 	static cfg_opt_t plugin_config[] = {CFG_BOOL("enabled", cfg_false, CFGF_NODEFAULT), CFG_END()};
 	static cfg_opt_t plugin[] = {CFG_SEC("config", plugin_config, CFGF_NONE), CFG_END()};
 	const cfg_opt_t in_client[] = {CFG_SEC("meta", free_form, CFGF_KEYSTRVAL), CFG_SEC("options", free_form, CFGF_KEYSTRVAL),
-	    CFG_SEC("reserved", reserved, CFGF_NONE)};
+	    CFG_SEC("reserved", reserved, CFGF_NONE), CFG_SEC("drain_on_shutdown", drain, CFGF_NODEFAULT)};
 	const cfg_opt_t in_top[] = {CFG_SEC("ports", ports, CFGF_NONE), CFG_SEC("advertise", advertise, CFGF_NONE),
 	    CFG_SEC("server", server, CFGF_NONE), CFG_SEC("client", client, CFGF_NONE), CFG_SEC("consul", consul, CFGF_NODEFAULT),
 	    CFG_SEC("limits", limits, CFGF_NONE), CFG_SEC("telemetry", telemetry, CFGF_NONE),
@@ -124,6 +124,7 @@ static cfg_t *make_parser(void)
 	fill_block(advertise, "advertise", NULL, 0);
 	fill_block(server, "server", NULL, 0);
 	fill_block(reserved, "client.reserved", NULL, 0);
+	fill_block(drain, "client.drain_on_shutdown", NULL, 0);
 	fill_block(client, "client", in_client, ARRAY_LEN(in_client));
 	fill_block(consul, "consul", NULL, 0);
 	fill_block(limits, "limits", NULL, 0);
@@ -199,6 +200,8 @@ static int take_all(struct config *c, cfg_t *cfg, struct err *e)
 	}
 	if (cfg_size(cfg, "consul"))
 		c->consul.configured = true;
+	if (block_of(cfg, "client.drain_on_shutdown"))
+		c->client.drain.enabled = true;
 	return rc;
 }
 

@@ -17,6 +17,7 @@
 #include <event2/util.h>
 
 #include "agent/link_http.h"
+#include "agent/self_drain.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -117,18 +118,35 @@ static void leave_servers(void *arg)
 		leave_consul(r);
 }
 
-static void leave(struct running *r)
+static void leave_now(struct running *r)
 {
 	const struct timeval most = {LEAVE_SECONDS + (r->d.config->temporary_data ? TASK_SECONDS : 0), 0};
 
-	r->leaving = evtimer_new(r->d.base, on_leave_timer, r);
-	if (!r->leaving)
-		die("out of memory");
 	evtimer_add(r->leaving, &most);
 	if (r->d.config->temporary_data && r->d.client)
 		client_end(r->d.client, leave_servers, r);
 	else
 		leave_servers(r);
+}
+
+static void on_drained(void *arg, bool complete)
+{
+	(void)complete;
+	leave_now(arg);
+}
+
+static void leave(struct running *r)
+{
+	const struct config *c = r->d.config;
+	const struct self_drain_config drain = {c->client.drain.deadline, c->client.drain.force, c->client.drain.ignore_system_jobs};
+
+	r->leaving = evtimer_new(r->d.base, on_leave_timer, r);
+	if (!r->leaving)
+		die("out of memory");
+	if (r->d.client && c->client.drain.enabled)
+		client_drain(r->d.client, &drain, on_drained, r);
+	else
+		leave_now(r);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "daemon/farewell.h"
 
 struct local {
 	struct server_link link;
@@ -164,6 +165,16 @@ static void update(struct server_link *link, const struct alloc_updates *u, link
 	finish(op);
 }
 
+static void farewell(struct server_link *link, const struct node_farewell *f, link_done_fn *done, void *arg)
+{
+	struct op *op = op_new(link, done, arg);
+
+	op->hello = MODEL_NEW(op->arena, node_hello);
+	if (farewell_take(server_core(op->local->server), op->local->node, f, op->arena, op->hello, &op->err) < 0)
+		op->hello = NULL;
+	finish(op);
+}
+
 static const char *server_address(struct server_link *link)
 {
 	return CONTAINER_OF(link, struct local, link)->address;
@@ -184,6 +195,7 @@ static const struct server_link_ops ops = {
     .heartbeat = heartbeat,
     .work = work,
     .update = update,
+    .farewell = farewell,
     .server = server_address,
     .close = close_link,
 };

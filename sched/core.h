@@ -133,6 +133,11 @@ struct core_drain_request {
 };
 int core_node_drain(struct core *core, struct uuid id, const struct core_drain_request *req, int64_t now,
     struct strs *eval_ids, struct arena *a, uint64_t *index, struct err *e);
+/* Meta of a drain that ends when the node comes back: it is eligible again then. */
+#define CORE_DRAIN_UNTIL   "until"
+#define CORE_DRAIN_RESTART "restart"
+/* The node says that it is gone, in an orderly way: down at once. */
+int core_node_leave(struct core *core, struct uuid id, int64_t now, uint64_t *index, struct err *e);
 /* The operation and what it still waits for; NULL: no such node. */
 struct drain_answer *core_drain(struct core *core, struct uuid id, int64_t now, struct arena *a);
 int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,

@@ -109,6 +109,13 @@ static int check_node(const struct node *given, const struct node_entry *old, st
 	return r;
 }
 
+/* It drained itself because its agent was stopped: with the agent it is back. */
+static bool waits_for_restart(const struct node_entry *n)
+{
+	const struct drain_metadata *m = n->spec->last_drain;
+	return !n->eligible && m && str_eq(strmap_get(&m->meta, CORE_DRAIN_UNTIL), CORE_DRAIN_RESTART);
+}
+
 /* What the client says, completed by what the servers know of the node. */
 static struct node *complete_node(struct core *c, struct arena *a, const struct node *given, const struct node_entry *old)
 {
@@ -118,7 +125,7 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 	MODEL_SET(node, spec, computed_class, nodes_computed_class(a, spec));
 	if (str_empty(spec->node_pool))
 		MODEL_SET(node, spec, node_pool, "default");
-	bool ineligible = kept ? !old->eligible : str_eq(given->scheduling_eligibility, "ineligible");
+	bool ineligible = kept ? !old->eligible && !waits_for_restart(old) : str_eq(given->scheduling_eligibility, "ineligible");
 	MODEL_SET(node, spec, scheduling_eligibility, ineligible ? "ineligible" : "eligible");
 	static const uint64_t theirs = MODEL_BIT(node, drain_strategy) | MODEL_BIT(node, last_drain) |
 	    MODEL_BIT(node, events) | MODEL_BIT(node, status_updated_at) | MODEL_BIT(node, create_index) |
@@ -155,6 +162,14 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	int r = check_node(given, old, &id, e);
 	if (r)
 		return r;
+	if (old && old->draining && waits_for_restart(old)) {
+		struct core_drain_request cancel = {.mark_eligible = true};
+		struct strs evals = {0};
+		uint64_t index;
+		r = core_node_drain(c, id, &cancel, now, &evals, a, &index, e);
+		if (r)
+			return r;
+	}
 	struct node *spec = complete_node(c, a, given, old);
 	if (old && old->status == NODE_READY && model_equal(&type_node, old->spec, spec, FIELD_RUN)) {
 		answer(c, old, now, c->state->index, out);
@@ -216,6 +231,20 @@ void core_node_missed(struct core *c, struct node_entry *n, int64_t now)
 	/* A journal that has no room now is asked again; until then the node only counts as late. */
 	if (core_append(c, NULL, NULL))
 		nodes_expect(&c->nodes, n, now + 5 * SECOND);
+}
+
+int core_node_leave(struct core *c, struct uuid id, int64_t now, uint64_t *index, struct err *e)
+{
+	struct node_entry *n;
+	int r = find_node(c, id, &n, e);
+	*index = c->state->index;
+	if (r || n->status == NODE_DOWN)
+		return r;
+	cleanup_arena struct arena *a = arena_new();
+	core_begin(c, now);
+	entry_node_status(&c->entry, id, NODE_DOWN, "Node left");
+	core_put_node_evals(c, a, n, 0, now, NULL);
+	return core_append(c, index, e);
 }
 
 /* ---- by hand ---- */
