@@ -13,6 +13,7 @@
 #include "daemon/monitor.h"
 #include "daemon/proxy.h"
 #include "daemon/server.h"
+#include "discovery/server_address.h"
 
 /* Who answers for this agent: the leader, or the server that its client talks to. NULL: nobody. */
 static const char *server_address(const struct daemon *d)
@@ -262,7 +263,7 @@ static void put_stats(struct jwriter *w, const struct daemon *d)
 	jw_str(w, "bootstrap", d->server ? "true" : "false");
 	jw_str(w, "known_regions", "1");
 	jw_str(w, "leader", d->server && server_leads(d->server) ? "true" : "false");
-	jw_str(w, "leader_addr", leader ? leader : "");
+	jw_str(w, "leader_addr", leader ? server_address_bare(leader) : "");
 	jw_str(w, "server", d->server ? "true" : "false");
 	jw_end(w, '}');
 	jw_object(w, "runtime");

@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/farewell.h"
 #include "daemon/members.h"
+#include "daemon/peer.h"
 #include "daemon/server.h"
 
 static bool same_secret(const char *a, const char *b)
@@ -44,6 +45,15 @@ static const struct node_entry *find_node(struct call *c, struct uuid *id)
 	return n;
 }
 
+/* With the scheme, which a client may not know. */
+static void push_server(struct call *c, struct strs *out, const char *address)
+{
+	const char *url = peer_url(call_daemon(c)->config, call_arena(c), address);
+
+	if (!strs_has(out, url))
+		strs_push(call_arena(c), out, url);
+}
+
 /* The servers that a client may turn to: this one, and those that share its journal and live. */
 static void list_servers(struct call *c, struct strs *out)
 {
@@ -51,13 +61,13 @@ static void list_servers(struct call *c, struct strs *out)
 	struct member *list;
 	uint32_t n;
 
-	strs_push(call_arena(c), out, d->config->advertise_http);
+	push_server(c, out, d->config->advertise_http);
 	if (!server_replica(d->server))
 		return;
 	members_list(d->members, call_arena(c), &list, &n);
 	for (uint32_t i = 0; i < n; i++)
-		if (str_eq(list[i].status, "alive") && !strs_has(out, list[i].address))
-			strs_push(call_arena(c), out, list[i].address);
+		if (str_eq(list[i].status, "alive"))
+			push_server(c, out, list[i].address);
 }
 
 static void say_hello(struct call *c, int64_t ttl, uint64_t index)

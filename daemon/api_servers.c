@@ -80,11 +80,14 @@ static void get_members(struct call *c)
 	call_json(c, 200);
 }
 
+/* "host:port" */
 static const char *leader_address(const struct daemon *d)
 {
+	const char *server = d->link ? d->link->ops->server(d->link) : NULL;
+
 	if (d->server)
 		return server_leader(d->server);
-	return d->link && d->link->ops->server(d->link) ? d->link->ops->server(d->link) : "";
+	return server ? server_address_bare(server) : "";
 }
 
 static void get_leader(struct call *c)

@@ -355,6 +355,7 @@ static int make_link(struct daemon *d, struct err *e)
 	        .region = c->region,
 	        .log = config_given(c, "consul.kv_prefix") ? c->consul.kv_prefix : NULL,
 	        .consul_off = c->consul.client_auto_join ? NULL : "consul { client_auto_join = false }",
+	        .secure = c->tls.http,
 	    },
 	};
 

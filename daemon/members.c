@@ -129,6 +129,8 @@ static void register_server(const struct daemon *d, struct arena *a)
 	struct consul_service_registration *r =
 	    describe(d, a, members_server_service(d, a), c->consul.server_service_name);
 
+	if (c->tls.http)
+		strmap_set(a, &r->meta, SERVER_META_SCHEME, "https");
 	strmap_set(a, &r->meta, META_EXPECT, arena_printf(a, "%d", c->server.bootstrap_expect));
 	if (is_shared(d)) {
 		strmap_set(a, &r->meta, META_PREFIX, c->consul.kv_prefix);

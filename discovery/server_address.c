@@ -93,6 +93,11 @@ bool server_address_is_secure(const char *address)
 	return str_starts(address, SECURE);
 }
 
+const char *server_address_bare(const char *address)
+{
+	return address + (server_address_is_secure(address) ? strlen(SECURE) : 0);
+}
+
 const char *server_address_url(const char *address, char out[SERVER_URL_STR])
 {
 	snprintf(out, SERVER_URL_STR, "%s%s", server_address_is_secure(address) ? "" : PLAIN, address);

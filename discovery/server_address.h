@@ -25,5 +25,6 @@ const char *server_address_format(const struct server_address *a, char out[SERVE
 #define SERVER_URL_STR (SERVER_ADDRESS_STR + 8)
 const char *server_address_url(const char *address, char out[SERVER_URL_STR]);
 bool server_address_is_secure(const char *address);
+const char *server_address_bare(const char *address); /* the "host:port" in it */
 
 #endif

@@ -11,6 +11,7 @@ import time
 import consul as real
 from harness import Failed, check, eventually, process_alive, shell_job
 from test_replicas import leader, servers
+from test_tls import World
 
 NOWHERE = "127.0.0.1:9"  # nobody listens there
 
@@ -123,6 +124,27 @@ def test_client_auto_join_off_is_said_and_meant(cluster):
     for name in ("Consul", "Consul DNS"):
         check(source(one, name)["Off"] == "consul { client_auto_join = false }" and not source(one, name)["Servers"], name)
     check(s.address not in [x["Address"] for x in view(one)["Servers"]], "it knows a server that it should not")
+
+
+def test_servers_that_speak_tls_are_found_and_asked_over_it(cluster):
+    w, c = World(cluster), cluster.consul()
+    names = "verify_https_client = true  verify_server_hostname = true"
+
+    def secure(name, consul_block, more=names, **kw):
+        a = cluster.agent(name, config=w.config(more) + "\n" + consul_block, **kw)
+        a.scheme, a.context = "https", w.context()
+        return a.start(wait=False)
+    agents = [secure("s%d" % i, c.agents[0].block(), client=False, journal="consul") for i in range(2)]
+    addresses = ["https://" + a.address for a in agents]
+    by_http = secure("http", 'consul { address = "%s"  dns = "%s" }' % (c.agents[0].address, NOWHERE), server=False)
+    by_dns = secure("dns", 'consul { address = "%s"  dns = "%s" }' % (NOWHERE, c.agents[0].dns), server=False)
+    # What a server pushes says how it is to be asked: this one has no HTTPS of its own.
+    plain = client(cluster, "plain", w.config().replace("http = true", ""), servers=[addresses[0]]).start(wait=False)
+    for one in (by_http, by_dns, plain):
+        joined(one, *addresses)
+        eventually("both are pushed", lambda: source(one, "pushed")["Servers"] == sorted(addresses))
+        check(one.get("/v1/status/leader").json() in [a.address for a in agents], "the leader's address")
+    eventually("three nodes", lambda: len([n for n in by_dns.get("/v1/nodes").json() if n["Status"] == "ready"]) == 3)
 
 
 # ---- nothing at boot needs to be up ----

@@ -87,6 +87,8 @@ static void test_addresses_have_one_form(void **state UNUSED)
 	}
 	assert_string_equal(server_address_url("10.0.0.1:80", url), "http://10.0.0.1:80");
 	assert_string_equal(server_address_url("https://[::1]:80", url), "https://[::1]:80");
+	assert_string_equal(server_address_bare("https://[::1]:80"), "[::1]:80");
+	assert_string_equal(server_address_bare("one:80"), "one:80");
 }
 
 /* ---- a place with sources ---- */
