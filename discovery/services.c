@@ -47,6 +47,7 @@ struct item {
 	unsigned failures;
 	int64_t due; /* monotonic: not before */
 	int64_t since;
+	int64_t done_at; /* monotonic: end of the last call */
 };
 
 struct services {
@@ -65,6 +66,9 @@ struct services {
 	struct consul_call *compare; /* the part of a comparison that is under way */
 	struct arena *seen_arena;
 	struct consul_services *seen; /* its first part's answer */
+	int64_t compare_began;        /* monotonic */
+	bool compare_again;           /* asked for while one was under way */
+	int64_t removed_at;           /* monotonic: an item went last */
 	int64_t started;
 	bool troubled;
 	void (*left)(void *arg);
@@ -263,6 +267,7 @@ static void on_gone(struct services *s, struct item *it)
 {
 	cleanup_free char *id = xstrdup(it->id);
 
+	s->removed_at = it->done_at;
 	item_drop(s, it);
 	s->ops->on_event(s->arg, id, SERVICES_REMOVED, NULL);
 	if (s->left && !s->items.n) {
@@ -305,6 +310,7 @@ static void on_item_done(void *arg, const struct consul_answer *answer)
 
 	it->call = NULL;
 	it->again = false;
+	it->done_at = clock_monotonic();
 	s->calls--;
 	if (!fine) {
 		on_failed(it, &answer->err);
@@ -390,7 +396,10 @@ static void end_compare(struct services *s)
 {
 	arena_free(STEAL(s->seen_arena));
 	s->seen = NULL;
-	plan_compare(s);
+	if (STEAL(s->compare_again))
+		set_timer(s->compare_timer, 0);
+	else
+		plan_compare(s);
 }
 
 static void compare_failed(struct services *s, const struct err *e)
@@ -404,8 +413,8 @@ static void judge_wanted(struct item *it, const struct consul_service *present, 
 	const char *stray = present ? services_check_difference(it->want, checks) : NULL;
 	const char *field = present ? services_difference(it->want, present) : NULL;
 
-	if (it->call || it->todo != TODO_NOTHING)
-		return; /* something is being done about it already */
+	if (it->call || it->todo != TODO_NOTHING || it->done_at >= it->owner->compare_began)
+		return; /* something is being done about it, or was since we looked */
 	it->present = present != NULL;
 	it->differs = stray || field;
 	if (present && !it->differs)
@@ -418,7 +427,7 @@ static void judge_wanted(struct item *it, const struct consul_service *present, 
 
 static void judge_present(struct services *s, const char *id, const struct consul_service *present)
 {
-	bool settled = clock_monotonic() - s->started >= s->config.settle;
+	bool settled = clock_monotonic() - s->started >= s->config.settle && s->removed_at < s->compare_began;
 
 	if (map_get(&s->items, id) || !settled || !services_is_ours(present, &s->config, s->cluster))
 		return;
@@ -465,8 +474,12 @@ static void on_services(void *arg, const struct consul_answer *answer)
 
 static void start_compare(struct services *s)
 {
-	if (!s->compare)
-		s->compare = consul_call(s->consul, &consul_agent_services, &(struct consul_args){0}, on_services, s);
+	if (s->compare) {
+		s->compare_again = true;
+		return;
+	}
+	s->compare_began = clock_monotonic();
+	s->compare = consul_call(s->consul, &consul_agent_services, &(struct consul_args){0}, on_services, s);
 }
 
 static void on_compare_timer(evutil_socket_t fd, short what, void *arg)

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "discovery/services_compare.h"
 #include "tests/lib/consul_ask.h"
 #include "tests/lib/consul_server.h"
 #include "tests/lib/loop.h"
@@ -217,6 +218,100 @@ static void test_leftovers_of_ours_go_and_those_of_others_stay(void **state UNUS
 	stop(&f);
 }
 
+static void test_two_agents_of_one_name_leave_each_other_alone(void **state UNUSED)
+{
+	struct fixture f = start("");
+	struct services_config c = {
+	    .owner = "a", .agent = "node", .address = "127.0.0.1:1", .folder = "/data/a", .interval = SECOND, .settle = 300 * MILLI};
+	struct services *a = services_new(f.at.base, f.at.consul, &c, &ops, &f), *b;
+
+	c.owner = "b";
+	c.address = "127.0.0.1:2";
+	c.folder = "/data/b";
+	b = services_new(f.at.base, f.at.consul, &c, &ops, &f);
+	services_set_cluster(a, "c1");
+	services_set_cluster(b, "c1");
+	services_want(a, service(&f, "of-a", "web", 80));
+	services_want(b, service(&f, "of-b", "web", 81));
+	UNTIL(&f, f.registered == 2);
+	loop_for(f.at.base, 3 * SECOND);
+	assert_non_null(present(&f, "of-a"));
+	assert_non_null(present(&f, "of-b"));
+	assert_int_equal(f.removed, 0);
+	services_free(a);
+	/* One of them comes back with nothing but its folder's name: another id, another address. */
+	c.owner = "new";
+	c.address = "127.0.0.7:1";
+	c.folder = "/data/a";
+	f.s = services_new(f.at.base, f.at.consul, &c, &ops, &f);
+	services_set_cluster(f.s, "c1");
+	UNTIL(&f, f.removed == 1);
+	assert_null(present(&f, "of-a"));
+	assert_non_null(present(&f, "of-b"));
+	services_free(b);
+	stop(&f);
+}
+
+static void test_what_an_earlier_life_registered_can_be_removed_without_having_been_wanted(void **state UNUSED)
+{
+	struct fixture f = start("");
+
+	register_foreign(&f, "earlier", "drover", "me", "node", "127.0.0.1:1", "c1");
+	f.s = make(&f, "me", "node", "127.0.0.1:1");
+	services_remove(f.s, "earlier");
+	services_remove(f.s, "never-there");
+	UNTIL(&f, f.removed == 2);
+	assert_null(present(&f, "earlier"));
+	/* Wanted again before it is gone: it stays. */
+	services_want(f.s, service(&f, "back", "web", 80));
+	UNTIL(&f, f.registered == 1);
+	services_remove(f.s, "back");
+	services_want(f.s, service(&f, "back", "web", 80));
+	UNTIL(&f, f.registered == 2);
+	assert_non_null(present(&f, "back"));
+	assert_int_equal(f.removed, 2);
+	stop(&f);
+}
+
+static void test_checks_that_an_altered_service_no_longer_has_go_at_once(void **state UNUSED)
+{
+	struct fixture f = start("");
+	struct consul_service_registration *r = service(&f, "s1", "web", 80);
+	const struct services_config c = {
+	    .owner = "me", .agent = "node", .address = "127.0.0.1:1", .interval = HOUR, .settle = 300 * MILLI};
+
+	f.s = services_new(f.at.base, f.at.consul, &c, &ops, &f);
+	ttl_check(&f, r, "old");
+	ttl_check(&f, r, "kept");
+	services_want(f.s, r);
+	UNTIL(&f, f.registered == 1);
+	r = service(&f, "s1", "web", 80);
+	ttl_check(&f, r, "kept");
+	ttl_check(&f, r, "new");
+	services_want(f.s, r);
+	UNTIL(&f, str_eq(check_status(&f, "old"), "absent"));
+	assert_string_equal(check_status(&f, "kept"), "critical");
+	assert_string_equal(check_status(&f, "new"), "critical");
+	stop(&f);
+}
+
+static void test_a_text_with_an_unknown_variable_equals_any_that_has_the_rest(void **state UNUSED)
+{
+	static const struct {
+		const char *want, *present;
+		bool equal;
+	} rows[] = {
+	    {"a", "a", true}, {"a", "b", false}, {NULL, "", true}, {"${X}", "", true}, {"${X}", "anything", true},
+	    {"a${X}b", "ab", true}, {"a${X}b", "axxb", true}, {"a${X}b", "axx", false}, {"a${X}b", "bxb", false},
+	    {"${X}-${Y}", "1-2", true}, {"${X}-${Y}", "12", false}, {"/x/${A}/y/${B}.z", "/x/1/y/2/y/3.z", true},
+	    {"${X}aa", "a", false}, {"a${X}a", "a", false}, {"open ${X", "open ${X", true}, {"open ${X", "open 1", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (services_text_equal(rows[i].want, rows[i].present) != rows[i].equal)
+			fail_msg("\"%s\" and \"%s\"", rows[i].want, rows[i].present);
+}
+
 static void test_a_ttl_check_says_what_it_was_told_also_after_consul_forgot(void **state UNUSED)
 {
 	struct fixture f = start("");
@@ -303,6 +398,10 @@ int main(void)
 	    cmocka_unit_test(test_what_is_wanted_is_registered_and_what_is_not_any_more_is_removed),
 	    cmocka_unit_test(test_what_somebody_deleted_or_altered_is_repaired),
 	    cmocka_unit_test(test_leftovers_of_ours_go_and_those_of_others_stay),
+	    cmocka_unit_test(test_two_agents_of_one_name_leave_each_other_alone),
+	    cmocka_unit_test(test_what_an_earlier_life_registered_can_be_removed_without_having_been_wanted),
+	    cmocka_unit_test(test_checks_that_an_altered_service_no_longer_has_go_at_once),
+	    cmocka_unit_test(test_a_text_with_an_unknown_variable_equals_any_that_has_the_rest),
 	    cmocka_unit_test(test_a_ttl_check_says_what_it_was_told_also_after_consul_forgot),
 	    cmocka_unit_test(test_while_consul_is_away_nothing_is_lost),
 	    cmocka_unit_test(test_one_that_is_refused_does_not_hold_up_the_others),
