@@ -162,6 +162,8 @@ def test_the_runner_of_unit_tests_counts_every_way_to_fail(cluster):
     def counted(*texts):
         tests = [c.script("t%d" % n, text) for n, text in enumerate(texts)]
         code, _ = c.run("scripts/run-unit", c.dir, *tests)
+        named = c.read("unit.failed") if code else ""
+        check(not code or "FAILED t" in named and ("test_b" in named) == (failed in "".join(texts)), named)
         return code, c.read("unit.count").strip()
     for texts, expected in (((ok, ok), (0, "2 0")),
                             ((ok + failed + failed + "exit 1",), (1, "1 1")),  # named where it fails, and at the end
