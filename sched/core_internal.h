@@ -52,6 +52,8 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
     int64_t now, struct strs *ids);
 /* System jobs do not try again by themselves what ended; marks it, of a node or of a job (the other NULL), to be tried again. */
 void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j);
+/* The node has spoken: when it is expected next, and the answer. */
+void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out);
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
 
 void core_drains_changed(struct core *c, enum state_table table, const void *obj);

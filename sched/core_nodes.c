@@ -1,4 +1,4 @@
-/* The core's requests about nodes: who comes, lives, is missed, goes, and what each should run. */
+/* The core's requests about nodes: who comes, is forgotten, and what each should run. Who lives: sched/core_liveness.c. */
 #include <errno.h>
 
 #include "sched/core_internal.h"
@@ -147,13 +147,6 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 	return spec;
 }
 
-static void answer(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out)
-{
-	int64_t ttl = nodes_ttl(&c->config, c->state->n_nodes, n->id, now);
-	nodes_expect(&c->nodes, n, now + ttl + c->config.heartbeat_grace);
-	*out = (struct core_node_reply){.heartbeat_ttl = ttl, .index = index};
-}
-
 int core_node_register(struct core *c, const struct node *given, int64_t now, struct core_node_reply *out, struct err *e)
 {
 	cleanup_arena struct arena *a = arena_new();
@@ -172,7 +165,7 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	}
 	struct node *spec = complete_node(c, a, given, old);
 	if (old && old->status == NODE_READY && model_equal(&type_node, old->spec, spec, FIELD_RUN)) {
-		answer(c, old, now, c->state->index, out);
+		core_node_heard(c, old, now, c->state->index, out);
 		return 0;
 	}
 	bool returns = old && old->status != NODE_READY;
@@ -189,7 +182,7 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	r = core_append(c, &index, e);
 	if (r)
 		return r;
-	answer(c, state_node(c->state, id), now, index, out);
+	core_node_heard(c, state_node(c->state, id), now, index, out);
 	out->written = index;
 	return 0;
 }
@@ -198,53 +191,6 @@ static int find_node(const struct core *c, struct uuid id, struct node_entry **n
 {
 	*n = state_node(c->state, id);
 	return *n ? 0 : err_set(e, -ENOENT, "node not found");
-}
-
-int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e)
-{
-	struct node_entry *n;
-	int r = find_node(c, id, &n, e);
-	if (r)
-		return r;
-	uint64_t index = c->state->index, written = 0;
-	if (n->status != NODE_READY) {
-		cleanup_arena struct arena *a = arena_new();
-		core_begin(c, now);
-		entry_node_status(&c->entry, id, NODE_READY, "Node reregistered by heartbeat");
-		core_put_node_evals(c, a, n, 0, now, NULL);
-		r = core_append(c, &index, e);
-		if (r)
-			return r;
-		written = index;
-	}
-	answer(c, n, now, index, out);
-	out->written = written;
-	return 0;
-}
-
-void core_node_missed(struct core *c, struct node_entry *n, int64_t now)
-{
-	cleanup_arena struct arena *a = arena_new();
-	core_begin(c, now);
-	entry_node_status(&c->entry, n->id, NODE_DOWN, "Node heartbeat missed");
-	core_put_node_evals(c, a, n, 0, now, NULL);
-	/* A journal that has no room now is asked again; until then the node only counts as late. */
-	if (core_append(c, NULL, NULL))
-		nodes_expect(&c->nodes, n, now + 5 * SECOND);
-}
-
-int core_node_leave(struct core *c, struct uuid id, int64_t now, uint64_t *index, struct err *e)
-{
-	struct node_entry *n;
-	int r = find_node(c, id, &n, e);
-	*index = c->state->index;
-	if (r || n->status == NODE_DOWN)
-		return r;
-	cleanup_arena struct arena *a = arena_new();
-	core_begin(c, now);
-	entry_node_status(&c->entry, id, NODE_DOWN, "Node left");
-	core_put_node_evals(c, a, n, 0, now, NULL);
-	return core_append(c, index, e);
 }
 
 /* ---- by hand ---- */
