@@ -212,9 +212,16 @@ class Agent:
         return records
 
     def pid_file(self, job, name="pid"):
-        """Content of <task>/local/<name> of the job's first allocation."""
+        """Content of <task>/local/<name> of the job's first allocation, once there is any."""
         a = self.allocs(job)[0]
-        return self.get("/v1/client/fs/cat/%s?path=main/local/%s" % (a["ID"], name)).text.strip()
+        said = []
+
+        def written():
+            r = self.get("/v1/client/fs/cat/%s?path=main/local/%s" % (a["ID"], name))
+            said[:] = [r.text.strip()]
+            return r.status == 200 and said[0]
+        eventually("%s of %s is written" % (name, job), written)
+        return said[0]
 
 
 def shell_job(job_id, script, kind="batch", count=1, **group):

@@ -131,7 +131,7 @@ def test_a_lost_client_folder_ends_what_nobody_knows_any_more(cluster):
     a.register(shell_job("ghost", 'trap "" INT TERM HUP; echo $$ >"$NOMAD_TASK_DIR/pid"; while :; do sleep 0.2; done',
                          kind="service"))
     a.wait_status("ghost", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("ghost")))
+    pid = int(a.pid_file("ghost"))
     a.kill()
     shutil.rmtree(os.path.join(a.data, "client"))
     a.start()

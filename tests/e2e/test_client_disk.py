@@ -59,7 +59,7 @@ def test_a_full_disk_fails_new_work_clearly_and_leaves_running_work_alone(cluste
         a.register(shell_job("runs", 'echo $$ >"$NOMAD_TASK_DIR/pid"; while :; do printf "%01500d\\n" 0; sleep 0.02; done', kind="service",
                              task={"LogConfig": {"MaxFiles": 2, "MaxFileSizeMB": 1}}))
         a.wait_status("runs", "running")
-        pid = int(eventually("the pid is known", lambda: a.pid_file("runs")))
+        pid = int(a.pid_file("runs"))
         fill(folder + "/filler")
         # Folders still fit into a tmpfs that is full: what a task writes does not.
         a.register(batch("new", 'echo x >"$NOMAD_TASK_DIR/x" || exit 3'))
@@ -104,7 +104,7 @@ def test_a_read_only_disk_fails_new_work_clearly_and_the_client_goes_on_when_it_
     def story(a, folder):
         a.register(shell_job("runs", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000 >/dev/null 2>&1', kind="service"))
         a.wait_status("runs", "running")
-        pid = int(eventually("the pid is known", lambda: a.pid_file("runs")))
+        pid = int(a.pid_file("runs"))
         # Open log files forbid the remount, so what holds them is bound elsewhere read-only.
         run("mount", "--bind", folder, folder)
         run("mount", "-o", "remount,bind,ro", folder)
@@ -137,7 +137,7 @@ def test_another_data_folder_is_another_node_and_touches_nothing_of_the_first(cl
     a = cluster.one()
     a.register(shell_job("kept", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service"))
     a.wait_status("kept", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("kept")))
+    pid = int(a.pid_file("kept"))
     node = a.get("/v1/nodes").json()[0]["ID"]
     a.kill(15)
     first = a.data

@@ -207,7 +207,7 @@ def test_a_group_stops_itself_when_the_servers_are_silent(cluster):
     server.register(shell_job("stays", script, kind="service"))
     server.wait_status("alone", "running")
     server.wait_status("stays", "running")
-    alone, stays = (int(eventually("the pid is known", lambda j=j: server.pid_file(j))) for j in ("alone", "stays"))
+    alone, stays = (int(server.pid_file(j)) for j in ("alone", "stays"))
     server.kill()
     eventually("the one that must not run alone stopped", lambda: not process_alive(alone))
     check(process_alive(stays), "the other one was stopped, too")

@@ -14,7 +14,7 @@ def test_kill_9_of_the_agent_leaves_tasks_alone_and_loses_nothing(cluster):
     a.register(shell_job("bad", "sleep 1; exit 7", RestartPolicy={"Attempts": 0, "Mode": "fail"},
                          ReschedulePolicy={"Attempts": 0}))
     a.wait_status("runs", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("runs")))
+    pid = int(a.pid_file("runs"))
     before = {x["ID"] for j in ("runs", "ends", "bad") for x in a.allocs(j)}
     a.kill()
     time.sleep(1.5)  # the short ones end while nobody looks
@@ -64,7 +64,7 @@ def test_the_agent_can_be_killed_again_and_again(cluster):
     a = cluster.one()
     a.register(shell_job("steady", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service"))
     a.wait_status("steady", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("steady")))
+    pid = int(a.pid_file("steady"))
     for n in range(6):
         a.register(shell_job("short-%d" % n, "exit 0", count=2))
         time.sleep(0.05 * n)
@@ -176,7 +176,7 @@ def test_sigterm_stops_the_agent_and_not_the_tasks(cluster):
     a = cluster.one()
     a.register(shell_job("stay", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service"))
     a.wait_status("stay", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("stay")))
+    pid = int(a.pid_file("stay"))
     a.kill(signal.SIGTERM)
     check(process_alive(pid), "the task died with the agent")
     a.start()
@@ -189,7 +189,7 @@ def test_a_killed_keeper_is_noticed_and_the_task_does_not_run_twice(cluster):
     a.register(shell_job("k", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service",
                          RestartPolicy={"Attempts": 3, "Interval": 600 * 10**9, "Delay": 10**8, "Mode": "fail"}))
     a.wait_status("k", "running")
-    pid = int(eventually("the pid is known", lambda: a.pid_file("k")))
+    pid = int(a.pid_file("k"))
     os.kill(a.run_records()[0]["keeper"], signal.SIGKILL)
     eventually("the old task is ended", lambda: not process_alive(pid))
     eventually("a new one runs", lambda: int(a.pid_file("k")) != pid and process_alive(a.pid_file("k")))
@@ -220,7 +220,7 @@ def test_an_agent_that_keeps_nothing_takes_its_tasks_along(cluster):
     eventually("the agent answers", a.alive)
     a.register(shell_job("goes", 'echo $$ >"$NOMAD_TASK_DIR/pid"; exec sleep 1000', kind="service", count=2))
     a.wait_status("goes", "running", count=2)
-    pid = int(eventually("the pid is known", lambda: a.pid_file("goes")))
+    pid = int(a.pid_file("goes"))
     a.kill(signal.SIGTERM)
     check(not process_alive(pid), "the task lives on without a folder")
     check("requesting shutdown" in a.tail(), a.tail())

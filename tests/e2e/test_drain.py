@@ -103,7 +103,7 @@ def test_a_task_that_ignores_its_signal_is_gone_at_the_deadline(cluster):
     a.register(service("stubborn", script="trap '' INT TERM; echo $$ >local/pid; while :; do sleep 0.1; done",
                        task={"KillTimeout": 2 * 10**9}))
     a.wait_status("stubborn", "running")
-    pid = eventually("it is up", lambda: a.pid_file("stubborn"))
+    pid = a.pid_file("stubborn")
     started = time.monotonic()
     a.cli("node", "drain", "-enable", "-yes", "-self", "-deadline", "6s")
     took = time.monotonic() - started
@@ -115,7 +115,7 @@ def test_one_that_forks_away_is_gone_too(cluster):
     a = cluster.one()
     a.register(service("forker", script="(setsid sh -c 'echo $$ >local/pid2; exec sleep 1000' &) ; echo $$ >local/pid; exec sleep 1000"))
     a.wait_status("forker", "running")
-    pids = [eventually("it is up", lambda n=n: a.pid_file("forker", n)) for n in ("pid", "pid2")]
+    pids = [a.pid_file("forker", n) for n in ("pid", "pid2")]
     a.cli("node", "drain", "-enable", "-yes", "-self", "-force")
     for pid in pids:
         check(not process_alive(pid), "%s is still there" % pid)

@@ -185,7 +185,7 @@ def test_a_service_stands_only_while_its_task_runs(cluster):
     open(os.path.join(agent.data, "alloc", alloc["ID"], "main", "local", "die"), "w").close()
     eventually("both are gone while it waits for its restart",
                lambda: not of_job(consul, "frail") and not of_job(consul, "frail-task"), 4)
-    check(agent.alloc(alloc["ID"])["TaskStates"]["main"]["State"] == "pending", "it has not restarted yet")
+    eventually("it waits for its restart", lambda: agent.alloc(alloc["ID"])["TaskStates"]["main"]["State"] == "pending", 3)
     eventually("both stand again", lambda: of_job(consul, "frail") and of_job(consul, "frail-task"))
 
 
