@@ -72,7 +72,7 @@ class Agent:
     """One `drover agent` process with its own folder and port."""
 
     def __init__(self, cluster, name, server=True, client=True, config="", servers=(), env=None, datacenter="dc1",
-                 user=None, journal="file", machine=None):
+                 user=None, journal="file", machine=None, log_level="DEBUG"):
         """machine: where it runs (nemesis.py), with an address of its own; else on loopback."""
         self.cluster, self.name = cluster, name
         self.host, self.prefix = (machine.ip, machine.prefix) if machine else ("127.0.0.1", [])
@@ -87,7 +87,7 @@ class Agent:
         self.user = user
         self.conf = os.path.join(self.dir, "drover.conf")
         lines = ['name = "%s"' % name, 'datacenter = "%s"' % datacenter, 'data_dir = "%s"' % self.data,
-                 'bind_addr = "%s"' % self.host, 'log_level = "DEBUG"', 'ports { http = %d }' % self.port]
+                 'bind_addr = "%s"' % self.host, 'log_level = "%s"' % log_level, 'ports { http = %d }' % self.port]
         if server:
             lines.append('server { enabled = true  journal = "%s"  %s }' % (journal, cluster.server_options))
         if client:
