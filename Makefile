@@ -40,7 +40,7 @@ LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a
 TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
-.PHONY: all help check demo unit sim mutants bench fuzz fuzzers format docs install uninstall clean deps
+.PHONY: all help check demo unit sim mutants bench fuzz fuzzers format docs install uninstall deb rpm clean deps
 .DELETE_ON_ERROR:
 
 # build/drover is the release build; other variants stay in their folders.
@@ -52,7 +52,7 @@ Q   := $(if $(V),,@)
 all: $(PRODUCT)/drover $(PRODUCT)/drover-keeper ## build both executables into build/
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
 $(BUILD)/drover: $(O)/drover
 	@cp -f $< $@
@@ -145,6 +145,9 @@ install: all ## install below DESTDIR and PREFIX
 
 uninstall: ## remove what install installed; configuration and data stay
 	@BUILD="$(BUILD)" DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install uninstall
+
+deb rpm: all ## make a package of the distribution's kind in build/
+	@BUILD="$(BUILD)" VERSION="$(VERSION)" packaging/package $@
 
 clean: ## remove build/
 	rm -rf $(BUILD)
