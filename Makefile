@@ -97,7 +97,8 @@ $(O)/sim: $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/sim/*.c))) $(LIBS)
 sim: $(O)/sim ## the simulated cluster: make sim SECONDS=60 SEED=1
 	$(O)/sim --seconds $(SECONDS_) $(if $(SEED),--seed $(SEED))
 
-$(O)/bench-%: $(O)/tests/bench/%.o $(O)/tests/lib/play.o $(LIBS)
+BENCHLIB := $(patsubst %,$(O)/tests/lib/%.o,play http_load figure)
+$(O)/bench-%: $(O)/tests/bench/%.o $(BENCHLIB) $(LIBS)
 	$(SAY) "$@"
 	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 

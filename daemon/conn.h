@@ -51,6 +51,8 @@ struct httpd {
 	struct httpd_config config;
 	struct httpd_stats stats;
 	int port;
+	int64_t date_of; /* the second that date is the text of */
+	char date[40];
 };
 /* Lists of struct link: head is a link itself; an item that is in none has NULL in it. */
 static inline void list_init(struct link *head)

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/util.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -52,6 +53,18 @@ static void count(struct call *c)
 	s->errors += c->status >= 500;
 }
 
+/* As evhttp would write it, but once a second instead of for every answer. */
+static const char *date(struct httpd *h)
+{
+	int64_t second = clock_now() / SECOND;
+
+	if (h->date_of != second) {
+		evutil_date_rfc1123(h->date, sizeof(h->date), NULL);
+		h->date_of = second;
+	}
+	return h->date;
+}
+
 static void put_headers(struct call *c)
 {
 	struct evkeyvalq *h = evhttp_request_get_output_headers(c->req);
@@ -60,6 +73,7 @@ static void put_headers(struct call *c)
 	if (c->content_type)
 		evhttp_add_header(h, "Content-Type", c->content_type);
 	evhttp_add_header(h, "Vary", "Accept-Encoding");
+	evhttp_add_header(h, "Date", date(c->httpd));
 	if (c->index) {
 		snprintf(num, sizeof(num), "%llu", (unsigned long long)c->index);
 		evhttp_add_header(h, "X-Nomad-Index", num);

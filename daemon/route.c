@@ -178,13 +178,14 @@ static bool match(const char *pat, char *path, struct route_match *m, struct cut
 bool router_find(const struct router *r, char *path, struct route_match *out)
 {
 	uint32_t slot;
-	const struct group *g = find_group(r, path, head_len(path), &slot);
+	size_t head = head_len(path); /* which the patterns of the group share */
+	const struct group *g = find_group(r, path, head, &slot);
 
 	for (uint32_t i = 0; g && i < g->n; i++) {
 		struct route_match m = {.route = g->routes[i]};
 		struct cuts cuts;
 
-		if (!match(g->routes[i]->pattern, path, &m, &cuts))
+		if (!match(g->routes[i]->pattern + head, path + head, &m, &cuts))
 			continue;
 		for (uint32_t k = 0; k < m.n_params; k++)
 			*cuts.end[k] = '\0';

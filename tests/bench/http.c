@@ -4,43 +4,30 @@
  *   bench-http get PORT PATH CONNECTIONS SECONDS       reads of one path
  *   bench-http register PORT CONNECTIONS SECONDS       registrations of ever new jobs, each acknowledged when durable
  *   bench-http latency PORT COMMAND N                  one job after the other: registration to "running" in the API
- *   bench-http floor CONNECTIONS SECONDS               the same reads against a bare epoll server in a child process
+ *   bench-http chain PORT COMMAND N                    what that cannot do without: request, exec, request, one by one
+ *   bench-http ready PORT PATH COMMAND...              starts the command, asks until it answers, leaves it running;
+ *                                                      prints "<pid> <us from exec to the answer>"
  *
- * Prints "<requests> <seconds> <per second> <p50 us> <p99 us> <max us> <errors>".
+ * The others print "<requests> <seconds> <per second> <p50 us> <p99 us> <max us> <errors>".
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
-
-struct conn {
-	int fd;
-	struct buf in, out;
-	size_t sent;
-	int64_t started;
-	size_t need; /* bytes of the answer, 0 = header not complete */
-	bool chunked;
-	int status;
-};
+#include "tests/lib/http_load.h"
 
 struct load {
 	int port, epoll;
 	const char *path;
 	bool registering;
-	struct conn *conns;
+	struct load_conn *conns;
 	int n;
-	uint64_t serial, done, errors;
-	uint32_t *micros;
-	size_t n_micros, cap_micros;
+	uint64_t serial, errors;
+	struct load_times times;
 };
 
 static const char job_body[] =
@@ -48,122 +35,25 @@ static const char job_body[] =
     "\"Count\":%d,\"EphemeralDisk\":{\"SizeMB\":10},\"Tasks\":[{\"Name\":\"t\",\"Driver\":\"raw_exec\",\"LogConfig\":{\"MaxFiles\":1,"
     "\"MaxFileSizeMB\":1},\"Config\":{\"command\":\"%s\"%s},\"Resources\":{\"CPU\":1,\"MemoryMB\":10}}]}]}}";
 
-static int connect_to(int port)
+static void start(struct load *l, struct load_conn *c)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-		die("bench-http: connect to port %d: %s", port, strerror(errno));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return fd;
-}
-
-static void put_request(struct buf *b, const char *method, const char *path, const char *body)
-{
-	buf_printf(b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n", method, path);
-	if (body)
-		buf_printf(b, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
-	buf_puts(b, "\r\n");
-	if (body)
-		buf_puts(b, body);
-}
-
-/* 0 = more to come, 1 = a whole answer is in c->in, -1 = not HTTP. */
-static int answer_whole(struct conn *c)
-{
-	if (!c->need && !c->chunked) {
-		char *end = c->in.len ? strstr(c->in.data, "\r\n\r\n") : NULL;
-
-		if (!end)
-			return 0;
-		if (sscanf(c->in.data, "HTTP/1.1 %d", &c->status) != 1)
-			return -1;
-		char *length = strcasestr(c->in.data, "\r\nContent-Length:");
-
-		if (length && length < end)
-			c->need = (size_t)(end + 4 - c->in.data) + strtoul(length + 17, NULL, 10);
-		else
-			c->chunked = true;
-	}
-	if (c->chunked)
-		return c->in.len >= 5 && memcmp(c->in.data + c->in.len - 5, "0\r\n\r\n", 5) == 0;
-	return c->in.len >= c->need;
-}
-
-static void start(struct load *l, struct conn *c)
-{
-	buf_clear(&c->out);
-	buf_clear(&c->in);
-	c->sent = c->need = 0;
-	c->chunked = false;
 	if (l->registering) {
 		cleanup_free char *body = xasprintf(job_body, (int)getpid(), (unsigned long long)l->serial++, 0, "/bin/true", "");
-		put_request(&c->out, "PUT", "/v1/jobs", body);
+		load_request(c, "PUT", "/v1/jobs", NULL, body);
 	} else {
-		put_request(&c->out, "GET", l->path, NULL);
+		load_request(c, "GET", l->path, NULL, NULL);
 	}
-	c->started = clock_monotonic();
+	load_send(c);
 }
 
-static void note(struct load *l, int64_t started)
+static void on_readable(struct load *l, struct load_conn *c)
 {
-	if (l->n_micros == l->cap_micros) {
-		l->cap_micros = l->cap_micros ? 2 * l->cap_micros : 65536;
-		l->micros = xrealloc(l->micros, l->cap_micros, sizeof(*l->micros));
-	}
-	l->micros[l->n_micros++] = (uint32_t)((clock_monotonic() - started) / 1000);
-}
-
-static void flush(struct conn *c)
-{
-	while (c->sent < c->out.len) {
-		ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
-
-		if (n < 0)
-			die("bench-http: the server closed: %s", strerror(errno));
-		c->sent += (size_t)n;
-	}
-}
-
-static void on_readable(struct load *l, struct conn *c)
-{
-	char *room = buf_room(&c->in, 65536);
-	ssize_t n = recv(c->fd, room, 65536, 0);
-
-	if (n <= 0)
-		die("bench-http: the server closed the connection");
-	c->in.len += (size_t)n;
-	c->in.data[c->in.len] = 0;
-	int whole = answer_whole(c);
-
-	if (whole == 0)
+	if (!load_receive(c))
 		return;
-	note(l, c->started);
-	l->done++;
-	if (whole < 0 || c->status != 200) {
-		if (!l->errors++)
-			fprintf(stderr, "bench-http: first error: %.300s\n", c->in.data);
-	}
+	load_note(&l->times, c->started);
+	if (c->status != 200 && !l->errors++)
+		fprintf(stderr, "bench-http: first error: %.300s\n", c->in.data);
 	start(l, c);
-	flush(c);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void report(struct load *l, double seconds)
-{
-	qsort(l->micros, l->n_micros, sizeof(*l->micros), by_value);
-	size_t n = l->n_micros;
-
-	printf("%zu %.3f %.0f %u %u %u %llu\n", n, seconds, (double)n / seconds, n ? l->micros[n / 2] : 0,
-	    n ? l->micros[n * 99 / 100] : 0, n ? l->micros[n - 1] : 0, (unsigned long long)l->errors);
 }
 
 static void run(struct load *l, int connections, double seconds)
@@ -174,10 +64,9 @@ static void run(struct load *l, int connections, double seconds)
 	for (int i = 0; i < connections; i++) {
 		struct epoll_event ev = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
 
-		l->conns[i].fd = connect_to(l->port);
+		l->conns[i].fd = load_connect(l->port);
 		epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->conns[i].fd, &ev);
 		start(l, &l->conns[i]);
-		flush(&l->conns[i]);
 	}
 	int64_t began = clock_monotonic(), end = began + (int64_t)(seconds * 1e9);
 
@@ -188,42 +77,20 @@ static void run(struct load *l, int connections, double seconds)
 		for (int i = 0; i < n; i++)
 			on_readable(l, &l->conns[evs[i].data.u32]);
 	}
-	report(l, (double)(clock_monotonic() - began) / 1e9);
-	for (int i = 0; i < connections; i++) {
-		close(l->conns[i].fd);
-		buf_free(&l->conns[i].in);
-		buf_free(&l->conns[i].out);
-	}
+	load_report(&l->times, (double)(clock_monotonic() - began) / 1e9, l->errors);
+	puts("");
+	for (int i = 0; i < connections; i++)
+		load_close(&l->conns[i]);
 	free(l->conns);
-	free(l->micros);
 	close(l->epoll);
 }
 
 /* ---- latency: registration to running ---- */
 
-static void call(struct conn *c, const char *method, const char *path, const char *body)
-{
-	buf_clear(&c->out);
-	buf_clear(&c->in);
-	c->sent = c->need = 0;
-	c->chunked = false;
-	put_request(&c->out, method, path, body);
-	flush(c);
-	while (!answer_whole(c)) {
-		char *room = buf_room(&c->in, 65536);
-		ssize_t n = recv(c->fd, room, 65536, 0);
-
-		if (n <= 0)
-			die("bench-http: the server closed the connection");
-		c->in.len += (size_t)n;
-		c->in.data[c->in.len] = 0;
-	}
-}
-
 static void latency(int port, const char *command, int count)
 {
-	struct load l = {0};
-	struct conn c = {.fd = connect_to(port)};
+	struct load_times times = {0};
+	struct load_conn c = {.fd = load_connect(port)};
 	int64_t began = clock_monotonic();
 
 	for (int i = 0; i < count; i++) {
@@ -233,80 +100,89 @@ static void latency(int port, const char *command, int count)
 		unsigned long long index = 0;
 		int64_t started = clock_monotonic();
 
-		call(&c, "PUT", "/v1/jobs", body);
+		load_call(&c, "PUT", "/v1/jobs", NULL, body);
 		if (c.status != 200)
 			die("bench-http: registration: %.300s", c.in.data);
 		for (;;) {
 			cleanup_free char *path = xasprintf(
 			    "/v1/job/bench-%d-%d/allocations?index=%llu&wait=5s", (int)getpid(), i, index ? index : 1);
 
-			call(&c, "GET", path, NULL);
-			char *at = strcasestr(c.in.data, "X-Nomad-Index:");
-
-			index = at ? strtoull(at + 14, NULL, 10) : 0;
+			load_call(&c, "GET", path, NULL, NULL);
+			index = load_index(&c);
 			if (strstr(c.in.data, "\"ClientStatus\":\"running\"") || strstr(c.in.data, "\"ClientStatus\":\"complete\""))
 				break;
 			if (clock_monotonic() - started > 10 * SECOND)
 				die("bench-http: job %d does not run: %.600s", i, c.in.data);
 		}
-		note(&l, started);
+		load_note(&times, started);
 	}
-	report(&l, (double)(clock_monotonic() - began) / 1e9);
+	load_report(&times, (double)(clock_monotonic() - began) / 1e9, 0);
+	puts("");
+	load_close(&c);
 }
 
-/* ---- the floor: a server that does nothing but answer ---- */
+/* ---- its floor: a durable request, an exec, a durable report ---- */
 
-static void bare_server(int listener)
+static void chain(int port, const char *command, int count)
 {
-	cleanup_buf struct buf answer = BUF_INIT;
-	int ep = epoll_create1(0);
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = listener};
+	extern char **environ;
+	char *argv[] = {(char *)command, NULL};
+	struct load_times times = {0};
+	struct load_conn c = {.fd = load_connect(port)};
+	int64_t began = clock_monotonic();
 
-	buf_puts(&answer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2500\r\n\r\n");
-	for (int i = 0; i < 2500; i++)
-		buf_putc(&answer, 'x');
-	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
-	for (;;) {
-		struct epoll_event evs[64];
-		int n = epoll_wait(ep, evs, 64, -1);
+	for (int i = 0; i < count; i++) {
+		cleanup_free char *body = xasprintf(job_body, (int)getpid(), (unsigned long long)i, 1, command, "");
+		int64_t started = clock_monotonic();
+		pid_t pid;
 
-		for (int i = 0; i < n; i++) {
-			char in[4096];
-			int fd = evs[i].data.fd;
-
-			if (fd == listener) {
-				ev.data.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-				epoll_ctl(ep, EPOLL_CTL_ADD, ev.data.fd, &ev);
-			} else if (recv(fd, in, sizeof(in), 0) <= 0) {
-				close(fd);
-			} else if (send(fd, answer.data, answer.len, MSG_NOSIGNAL) < 0) {
-				close(fd);
-			}
-		}
+		load_call(&c, "PUT", "/v1/jobs", NULL, body);
+		if (posix_spawn(&pid, command, NULL, NULL, argv, environ))
+			die("bench-http: %s does not start", command);
+		load_call(&c, "PUT", "/v1/jobs", NULL, body);
+		load_note(&times, started);
+		waitpid(pid, NULL, 0);
 	}
+	load_report(&times, (double)(clock_monotonic() - began) / 1e9, 0);
+	puts("");
+	load_close(&c);
 }
 
-static void floor_run(int connections, double seconds)
+/* ---- from exec to the first answer ---- */
+
+static bool answers(int port, const char *path)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET};
-	socklen_t len = sizeof(at);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cleanup_free char *ask = xasprintf("GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
+	char said[16] = "";
 
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 512) < 0)
-		die("bench-http: %s", strerror(errno));
-	getsockname(listener, (struct sockaddr *)&at, &len);
-	pid_t child = fork();
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 && send(fd, ask, strlen(ask), MSG_NOSIGNAL) > 0 &&
+	       recv(fd, said, 12, MSG_WAITALL) == 12 && str_eq(said, "HTTP/1.1 200");
+}
 
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		bare_server(listener);
+/* Runs the command, prints its process id and the microseconds until it answered, and leaves it running. */
+static void ready(int port, const char *path, char **command)
+{
+	extern char **environ;
+	posix_spawn_file_actions_t files;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, 2, 1); /* this one's stdout ends with this process */
+	int64_t began = clock_monotonic();
+
+	if (posix_spawnp(&pid, command[0], &files, NULL, command, environ))
+		die("bench-http: %s does not start", command[0]);
+	while (!answers(port, path)) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			die("bench-http: %s ended", command[0]);
+		if (clock_monotonic() - began > 10 * SECOND)
+			die("bench-http: %s does not answer", command[0]);
+		usleep(100);
 	}
-	struct load l = {.port = ntohs(at.sin_port), .path = "/"};
-
-	run(&l, connections, seconds);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	printf("%d %lld\n", (int)pid, (long long)((clock_monotonic() - began) / 1000));
 }
 
 int main(int argc, char **argv)
@@ -323,11 +199,13 @@ int main(int argc, char **argv)
 		run(&l, atoi(argv[3]), atof(argv[4]));
 	} else if (argc == 5 && str_eq(argv[1], "latency")) {
 		latency(atoi(argv[2]), argv[3], atoi(argv[4]));
-	} else if (argc == 4 && str_eq(argv[1], "floor")) {
-		floor_run(atoi(argv[2]), atof(argv[3]));
+	} else if (argc == 5 && str_eq(argv[1], "chain")) {
+		chain(atoi(argv[2]), argv[3], atoi(argv[4]));
+	} else if (argc >= 5 && str_eq(argv[1], "ready")) {
+		ready(atoi(argv[2]), argv[3], argv + 4);
 	} else {
 		die("usage: bench-http get PORT PATH CONNECTIONS SECONDS | register PORT CONNECTIONS SECONDS | "
-		    "latency PORT COMMAND N | floor CONNECTIONS SECONDS");
+		    "latency PORT COMMAND N | chain PORT COMMAND N | ready PORT PATH COMMAND...");
 	}
 	return 0;
 }

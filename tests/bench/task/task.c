@@ -2,6 +2,7 @@
  * The task of the benchmarks, static, so that its own start costs next to nothing.
  *
  *   bench-task                       ends at once
+ *   bench-task wait                  until it is killed
  *   bench-task write BYTES PIECE     writes that much to stdout: lines of PIECE bytes below 4096, else plain pieces
  */
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "wait") == 0)
+		return pause();
 	if (argc < 4 || strcmp(argv[1], "write") != 0)
 		return argc == 1 ? 0 : 2;
 	long long left = atoll(argv[2]);
