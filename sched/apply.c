@@ -191,11 +191,14 @@ static int apply_node_drain(struct apply *c, struct wire *w)
 		return apply_bad(c, "the drain of a node that does not exist, or one that cannot be read");
 	}
 	struct node *spec = copy_with_event(c, n->spec, w, arena);
-	spec->drain_strategy = strategy->has ? strategy : NULL;
-	spec->last_drain = last;
+	if (strategy->has)
+		MODEL_SET(node, spec, drain_strategy, strategy);
+	else
+		MODEL_UNSET(node, spec, drain_strategy);
+	MODEL_SET(node, spec, last_drain, last);
 	/* Who and why. */
 	if (spec->events.n && last->meta.n)
-		((struct node_event *)spec->events.v[spec->events.n - 1])->details = last->meta;
+		MODEL_SET(node_event, (struct node_event *)spec->events.v[spec->events.n - 1], details, last->meta);
 	MODEL_SET(node, spec, scheduling_eligibility, eligible ? "eligible" : "ineligible");
 	n->eligible = eligible;
 	return node_replace(c, n, arena, spec);

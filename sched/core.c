@@ -442,8 +442,8 @@ void core_excuse(struct core *c, int64_t time)
 
 int64_t core_next_deadline(const struct core *c)
 {
-	int64_t d = MIN(MIN(c->next_gc, nodes_deadline(&c->nodes)), core_drains_deadline(c));
-	return c->state->config->pause_eval_broker ? d : MIN(d, broker_deadline(&c->broker));
+	int64_t d = MIN(c->next_gc, nodes_deadline(&c->nodes));
+	return c->state->config->pause_eval_broker ? d : MIN(d, MIN(core_drains_deadline(c), broker_deadline(&c->broker)));
 }
 
 int core_gc(struct core *c, int64_t now, uint64_t *index, struct err *e)

@@ -153,7 +153,7 @@ int core_node_drain(struct core *c, struct uuid id, const struct core_drain_requ
 		MODEL_SET(drain_metadata, last, updated_at, now);
 	}
 	if (req->meta && req->meta->n)
-		last->meta = *req->meta;
+		MODEL_SET(drain_metadata, last, meta, *req->meta);
 	if (!str_empty(req->accessor))
 		MODEL_SET(drain_metadata, last, accessor_id, req->accessor);
 	core_begin(c, now);

@@ -72,7 +72,7 @@ static int64_t force_at(const struct alloc *a, const struct drain_strategy *d)
 		return 0;
 	if (!d->force_deadline)
 		return NEVER;
-	return MAX(d->started_at, d->force_deadline - time_to_stop(a));
+	return MAX(d->started_at, d->force_deadline - time_to_stop(a) - DRAIN_SLACK);
 }
 
 /* ---- groups on their way ---- */
@@ -97,18 +97,28 @@ static int64_t count_on_the_way(const struct job_entry *j, const char *group)
 	return n;
 }
 
+/* As the job says today, whatever it said when the allocation was placed. */
+static int64_t max_parallel(const struct alloc *x)
+{
+	const struct job_entry *j = x->version->job;
+	const struct task_group *g = alloc_group(x), *today = j->current ? job_group(j->current->spec, g->name) : NULL;
+	const struct migrate_strategy *m = today ? today->migrate : g->migrate;
+
+	return m && m->max_parallel > 0 ? m->max_parallel : 1;
+}
+
 /* Counted once for each group in a look; allocations of one job come in rows on a node, so the last one is tried first. */
 static struct travel *travel_of(struct travels *t, struct arena *a, const struct alloc *x)
 {
-	const struct task_group *g = alloc_group(x);
+	const struct job_entry *j = x->version->job;
+	const char *group = alloc_group(x)->name;
 
 	for (uint32_t i = t->n; i-- > 0;)
-		if (t->v[i].job == x->version->job && str_eq(t->v[i].group, g->name))
+		if (t->v[i].job == j && str_eq(t->v[i].group, group))
 			return &t->v[i];
-	int64_t parallel = g->migrate && g->migrate->max_parallel > 0 ? g->migrate->max_parallel : 1;
 	struct travel *new = &LIST_ADD(a, t->v, t->n, t->cap);
 
-	*new = (struct travel){x->version->job, g->name, parallel - count_on_the_way(x->version->job, g->name)};
+	*new = (struct travel){j, group, max_parallel(x) - count_on_the_way(j, group)};
 	return new;
 }
 
@@ -245,7 +255,7 @@ static struct words why_waits(const struct state *s, const struct alloc *x, cons
 	if (j->type != JOB_SERVICE)
 		return (struct words){"batch-running", arena_printf(a, "left to finish, %s", until(a, d ? force_at(x, d) : NEVER))};
 	return (struct words){"max-parallel", arena_printf(a, "others of its group are on their way (migrate { max_parallel = %lld })",
-	    alloc_group(x)->migrate ? (long long)alloc_group(x)->migrate->max_parallel : 1LL)};
+	    (long long)max_parallel(x))};
 }
 
 static void add_wait(struct drain_answer *out, const struct state *s, const struct alloc *x, const struct drain_strategy *d,

@@ -32,6 +32,7 @@
 #define DRAIN_COMPLETE "complete"
 #define DRAIN_CANCELED "canceled"
 #define DRAIN_WAITS    200 /* that drain_describe names */
+#define DRAIN_SLACK    SECOND /* from the order to stop until it reaches the tasks */
 
 /* Softly on its way: is to be replaced first. */
 bool drain_is_soft(const struct alloc *a);

@@ -116,7 +116,9 @@ static bool has_successor(struct reconcile *c, struct alloc *a)
 
 	if (!next)
 		return false;
-	if (!drain_is_soft(a) || drain_is_healthy(next, c->r->now, &when)) {
+	if (alloc_is_live(a) && reconcile_node_is_gone(a)) {
+		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+	} else if (!drain_is_soft(a) || !alloc_is_live(a) || drain_is_healthy(next, c->r->now, &when)) {
 		reconcile_stop(c, a, -1, SAY_MIGRATING);
 	} else {
 		reconcile_keep(c, a);
@@ -131,9 +133,12 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 {
 	struct alloc *a = m->alloc;
 	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
+	if (a->observed == OBSERVED_LOST)
+		return false;
+	if (t && t->migrate && has_successor(c, a))
+		return false;
 	switch ((enum observed)a->observed) {
 	case OBSERVED_LOST:
-		return false;
 	case OBSERVED_COMPLETE:
 		m->fate = FATE_DONE;
 		return c->batch && !is_older(c, a);
@@ -155,8 +160,6 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 	}
 	if (reconcile_node_is_gone(a))
 		m->fate = FATE_LOST;
-	else if (t && t->migrate && has_successor(c, a))
-		return false;
 	else if (t && t->migrate)
 		m->fate = t->drain ? FATE_LEAVES : FATE_MIGRATE;
 	else if (a->version == c->r->version)

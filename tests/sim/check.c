@@ -226,6 +226,7 @@ void check_always(struct sim *s)
 		return;
 	check_machines(s);
 	check_silence(s);
+	drains_check(s);
 	if (s->crash_due)
 		note_digest(s);
 	/* What is read of the state alone needs no second look. */

@@ -170,6 +170,8 @@ static void start_alloc(struct sim *s, uint32_t n, const struct node_work *w, co
 	take_resources(s, l, a);
 	const char *run = strmap_get(&job->meta, "run"), *again = strmap_get(&job->meta, "restarts");
 
+	l->system = str_eq(job->type, "system");
+	l->stop_time = drains_stop_time(job_group(job, a->task_group));
 	l->runs = run ? atoi(run) : 0;
 	l->prone = str_eq(strmap_get(&job->meta, "fail"), "true");
 	l->restarts = again ? (uint32_t)atoi(again) : 0;
@@ -181,7 +183,13 @@ static void stop_local(struct sim *s, uint32_t n, struct local_alloc *l)
 	if (ended(l) || l->stopping)
 		return;
 	l->stopping = true;
-	l->ends = s->now + sim_between(s, 0, s->faults ? 10 * SECOND : 50 * MILLI);
+	l->stuck = s->faults && sim_chance(s, 0.03);
+	if (l->stuck)
+		l->ends = s->now + sim_between(s, 1, 8) * MINUTE;
+	else if (sim_chance(s, 0.3))
+		l->ends = s->now + l->stop_time;
+	else
+		l->ends = s->now + sim_between(s, 0, s->faults ? l->stop_time : MIN(l->stop_time, 50 * MILLI));
 	l->fails = false;
 	sim_event(s, sim_event_new(s, EVENT_TASK, n), l->ends);
 }

@@ -12,7 +12,7 @@ struct seen {
 	uint64_t create_index, modify_index, version;
 	char job[16], group[8];
 	uint32_t index;
-	uint8_t desired, observed;
+	uint8_t desired, observed, mark;
 	bool replaced;
 };
 
@@ -84,6 +84,7 @@ static struct seen see(const struct alloc *a)
 	    .index = a->index,
 	    .desired = a->desired,
 	    .observed = a->observed,
+	    .mark = (uint8_t)drains_mark(a),
 	    .replaced = a->extra && !uuid_is_nil(a->extra->next),
 	};
 
@@ -151,8 +152,10 @@ static void check_placed(struct look *l, struct alloc *a)
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, b)) {
 		if (b == a || !rules_runs(b) || !rules_runs(a) || !str_eq(alloc_group(b)->name, g->name))
 			continue;
+		if (drains_beside(s, a, b))
+			continue;
 		if (everywhere ? b->node == a->node : b->index == a->index)
-			sim_fail(s, "%s.%s[%u] runs twice", j->id, g->name, a->index);
+			sim_fail(s, "%s.%s[%u] runs twice: %s beside %08x", j->id, g->name, a->index, id, (unsigned)(b->id.hi >> 32));
 	}
 	s->placements++;
 	const struct alloc *previous = a->extra ? state_alloc(core_state(s->core), a->extra->previous) : NULL;
@@ -221,7 +224,7 @@ static void check_followed(struct look *l, const struct seen *was, const struct 
 	struct seen is = see(a);
 	char id[UUID_STR];
 
-	if (is.modify_index == was->modify_index && is.desired == was->desired && is.observed == was->observed &&
+	if (is.modify_index == was->modify_index && is.mark == was->mark && is.desired == was->desired && is.observed == was->observed &&
 	    uuid_eq(is.node, was->node) && is.version == was->version)
 		return;
 	uuid_format(a->id, id);
@@ -241,8 +244,14 @@ static void check_followed(struct look *l, const struct seen *was, const struct 
 	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN && was->observed != OBSERVED_FAILED &&
 	    str_eq(a->extra->desired_description, "alloc is being updated due to job update"))
 		check_pace(s, a->version->job, job_group(a->version->job->current->spec, is.group));
+	if (is.mark != was->mark)
+		drains_check_mark(s, a);
+	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN &&
+	    str_eq(a->extra->desired_description, "alloc is being migrated"))
+		drains_check_stop(s, a);
 	if (is.modify_index < was->modify_index ||
-	    (is.modify_index == was->modify_index && (is.desired != was->desired || is.observed != was->observed)))
+	    (is.modify_index == was->modify_index &&
+	        (is.desired != was->desired || is.observed != was->observed || is.mark != was->mark)))
 		sim_fail(s, "allocation %s changed and its index did not grow", id);
 }
 

@@ -108,7 +108,7 @@ static void new_identity(struct sim *s, uint32_t client)
 	uuid_format(uuid_derive(seed, 1), c->secret);
 	struct node_sim *i = &s->identities[c->identity];
 
-	*i = (struct node_sim){.id = uuid_derive(seed, 0), .client = client, .silent_since = NEVER};
+	*i = (struct node_sim){.id = uuid_derive(seed, 0), .client = client, .silent_since = NEVER, .drain.late_since = NEVER};
 	i->node = make_node(s, client);
 }
 

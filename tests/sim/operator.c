@@ -210,8 +210,10 @@ static void stop_alloc(struct sim *s)
 	struct pick pick = {.s = s};
 
 	state_each_alloc(core_state(s->core), pick_alloc, &pick);
-	if (!uuid_is_nil(pick.id))
-		refused(s, core_alloc_stop(s->core, pick.id, false, s->now, &out, &e), &e, "alloc stop");
+	if (uuid_is_nil(pick.id))
+		return;
+	drains_by_hand(s, pick.id);
+	refused(s, core_alloc_stop(s->core, pick.id, false, s->now, &out, &e), &e, "alloc stop");
 }
 
 /* ---- nodes ---- */
@@ -225,8 +227,11 @@ static void set_eligible(struct sim *s, const struct node_sim *i, bool eligible)
 {
 	cleanup_err struct err e = ERR_INIT;
 	uint64_t index;
+	int r = core_node_eligibility(s->core, i->id, eligible, s->now, &index, &e);
 
-	refused(s, core_node_eligibility(s->core, i->id, eligible, s->now, &index, &e), &e, "eligibility");
+	if (r == -EINVAL && i->drain.on && eligible)
+		return;
+	refused(s, r, &e, "eligibility");
 }
 
 static void node_eligibility(struct sim *s)
@@ -341,6 +346,7 @@ static const struct {
 	{3, revert_job},
 	{8, stop_alloc},
 	{5, node_eligibility},
+	{6, drains_act},
 	{1, node_purge},
 	{1, node_evaluate},
 	{3, node_change},
@@ -373,6 +379,7 @@ void operator_calm(struct sim *s)
 {
 	s->disk_full_until = 0;
 	set_config(s, sim_chance(s, 0.5), false, false);
+	drains_calm(s);
 	for (uint32_t i = 0; i < s->n_identities; i++)
 		if (sim_chance(s, 0.8))
 			set_eligible(s, &s->identities[i], true);

@@ -196,6 +196,8 @@ static const char *condition_verdict(const struct job *spec, const struct task_g
 		return "node-pool";
 	if (n->status != NODE_READY)
 		return "node-down";
+	if (n->draining)
+		return "node-draining";
 	if (!n->eligible)
 		return "node-ineligible";
 	if (!conditions_hold(&spec->constraints, n->spec) || !conditions_hold(&g->constraints, n->spec))

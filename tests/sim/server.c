@@ -45,6 +45,7 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(s->failure, sizeof(s->failure), fmt, ap);
 	va_end(ap);
+	sim_say(s, "%s", s->failure);
 }
 
 void sim_say(struct sim *s, const char *fmt, ...)
@@ -203,6 +204,10 @@ void sim_server_open(struct sim *s)
 	for (uint32_t i = 0; i < s->n_identities; i++) {
 		s->identities[i].alive_until = s->now + s->config.failover_heartbeat_ttl;
 		s->identities[i].silent_since = s->identities[i].alive_until;
+		/* A return that was not committed is forgotten. */
+		const struct node_entry *n = state_node(core_state(s->core), s->identities[i].id);
+
+		s->identities[i].down = n && n->status == NODE_DOWN;
 	}
 }
 
@@ -221,6 +226,10 @@ static void take_answer(struct sim *s, const struct held *h)
 {
 	struct wish *w = &s->wishes[h->job];
 
+	if (h->drain) {
+		drains_answer(s, h);
+		return;
+	}
 	if (w->asked != h->asked)
 		return;
 	s->wished++;

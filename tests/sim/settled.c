@@ -138,7 +138,7 @@ void check_reasons(struct sim *s, const struct loads *l, bool settled)
 /* ---- jobs with a count ---- */
 
 struct tally {
-	uint32_t live, complete, failed, old;
+	uint32_t live, complete, failed, old, leaving;
 };
 
 static void tally_group(const struct job_entry *j, const char *group, struct tally *t)
@@ -150,7 +150,9 @@ static void tally_group(const struct job_entry *j, const char *group, struct tal
 		t->live += rules_live(a);
 		t->complete += a->observed == OBSERVED_COMPLETE;
 		t->failed += a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
-		t->old += rules_live(a) && a->version != j->current;
+		/* One that is to be replaced first may be of any version; its replacement is a new one. */
+		t->leaving += rules_live(a) && drains_mark(a) == MARK_SOFT;
+		t->old += rules_live(a) && a->version != j->current && drains_mark(a) != MARK_SOFT;
 	}
 }
 
@@ -173,7 +175,7 @@ static void check_missing(struct sim *s, const struct loads *l, struct job_entry
 		    (long long)missing, (long long)c.fitting, why->text);
 	if (!j->blocked)
 		sim_fail(s, "%s.%s misses %lld, and no evaluation waits for room", j->id, g->name, (long long)missing);
-	if (!t->failed && !t->old && (!sum || sum->queued != missing))
+	if (!t->failed && !t->old && (!sum || sum->queued != missing + t->leaving))
 		sim_fail(s, "%s.%s misses %lld, and %u are queued", j->id, g->name, (long long)missing, sum ? sum->queued : 0);
 }
 
@@ -204,7 +206,7 @@ static void check_old(struct sim *s, const struct loads *l, struct job_entry *j,
 {
 	cleanup_arena struct arena *a = arena_new();
 	const struct wait_reason *why = core_why(s->core, a, j, g->name, s->now);
-	int64_t unproven = MAX(missing, 0) + t->failed;
+	int64_t unproven = MAX(missing, 0) + t->failed + t->leaving;
 	bool held_up = g->update && g->update->max_parallel > 0 && unproven >= g->update->max_parallel;
 
 	if (!why) {
@@ -376,5 +378,6 @@ void check_settled(struct sim *s)
 	state_each_alloc(core_state(s->core), settled_alloc, &x);
 	check_local(s);
 	check_reasons(s, &x.l, true);
+	drains_check_settled(s, &x.l);
 	rules_loads_free(&x.l);
 }

@@ -224,6 +224,10 @@ static struct task *make_task(struct sim *s, struct arena *a, const char *name, 
 	MODEL_SET(task, t, driver, sim_chance(s, 0.93) ? "raw_exec" : "exec");
 	t->config = value_map(a, key, command, 1);
 	t->has |= MODEL_BIT(task, config);
+	if (sim_chance(s, 0.3))
+		MODEL_SET(task, t, kill_timeout, sim_between(s, 0, 20) * SECOND);
+	if (sim_chance(s, 0.2))
+		MODEL_SET(task, t, shutdown_delay, sim_between(s, 0, 10) * SECOND);
 	t->resources = MODEL_NEW(a, resources);
 	MODEL_SET(resources, t->resources, cpu, 50 + 50 * (int64_t)sim_below(s, small ? 4 : 14));
 	MODEL_SET(resources, t->resources, memory_mb, 32 + 64 * (int64_t)sim_below(s, small ? 4 : 12));
@@ -286,6 +290,17 @@ static void add_update(struct sim *s, struct arena *a, struct task_group *g)
 	MODEL_SET(update_strategy, u, progress_deadline, 2 * MINUTE);
 }
 
+static void add_migrate(struct sim *s, struct arena *a, struct task_group *g)
+{
+	struct migrate_strategy *m = MODEL_NEW(a, migrate_strategy);
+
+	if (!sim_chance(s, 0.5))
+		return;
+	g->migrate = m;
+	MODEL_SET(migrate_strategy, m, max_parallel, sim_between(s, 1, 4));
+	MODEL_SET(migrate_strategy, m, min_healthy_time, sim_between(s, 0, 30) * SECOND);
+}
+
 static struct task_group *make_group(struct sim *s, struct arena *a, const char *type, uint32_t n)
 {
 	struct task_group *g = MODEL_NEW(a, task_group);
@@ -309,6 +324,10 @@ static struct task_group *make_group(struct sim *s, struct arena *a, const char 
 		add_spread(s, a, &g->spreads);
 	add_affinity(s, a, &g->affinities);
 	add_reschedule(s, a, g, type);
+	if (sim_chance(s, 0.2))
+		MODEL_SET(task_group, g, shutdown_delay, sim_between(s, 0, 10) * SECOND);
+	if (str_eq(type, "service"))
+		add_migrate(s, a, g);
 	if (str_eq(type, "service") || str_eq(type, "system"))
 		add_update(s, a, g);
 	return g;

@@ -128,6 +128,7 @@ static void episode_free(struct sim *s)
 		sim_event_free(s->held[i].event);
 	free(s->held);
 	free(s->digests);
+	free(s->by_hand);
 	clients_free(s);
 	history_free(s->history);
 	sim_server_close(s);
@@ -161,6 +162,7 @@ static void act(struct sim *s)
 	if (!s->core)
 		return;
 	s->faults = false;
+	s->calm_since = s->now;
 	operator_calm(s);
 	sim_commit(s, true);
 	run_until(s, s->now + 30 * MINUTE);
@@ -185,6 +187,7 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 	totals->placements += s.placements;
 	totals->replaced += s.replaced;
 	totals->reasons += s.reasons;
+	totals->drains += s.drains;
 	bool ok = !s.failure[0];
 
 	if (!ok)
@@ -242,7 +245,7 @@ int main(int argc, char **argv)
 	}
 	rmdir(in);
 	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64
-	       " reasons checked, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
-	    done, totals.steps, totals.placements, totals.replaced, totals.reasons, totals.crashes, failed);
+	       " reasons checked, %" PRIu64 " drains done, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
+	    done, totals.steps, totals.placements, totals.replaced, totals.reasons, totals.drains, totals.crashes, failed);
 	return failed != 0;
 }

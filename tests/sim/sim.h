@@ -43,7 +43,9 @@ struct local_alloc { /* what a client knows of one allocation; survives a crash 
 	int64_t runs;          /* how long one run takes, 0 = for ever */
 	bool fails;            /* how this run ends */
 	bool prone;            /* runs may fail while the faults last */
-	bool stopping;
+	bool stopping, stuck;  /* stuck: does not end when it is killed, for a while */
+	bool system;
+	int64_t stop_time;     /* that its tasks may take to stop */
 	uint32_t changes, acked; /* changes that the server has not confirmed are sent again */
 	uint32_t starts, restarts;
 	int64_t cpu, memory, disk; /* what it was granted */
@@ -63,6 +65,14 @@ struct client_sim {
 	uint32_t n_allocs, cap_allocs;
 };
 
+enum drain_known { DRAIN_NOTHING, DRAIN_SET, DRAIN_CANCELLED };
+struct drain_sim {
+	uint32_t asked; /* requests so far */
+	enum drain_known known; /* what an operator was told */
+	bool on, ignore_system; /* at the last check */
+	int64_t late_since; /* something should have been told to go, NEVER: nothing */
+};
+
 struct node_sim { /* a node as the servers know it: a machine that loses its disk comes back as another */
 	struct uuid id;
 	struct node *node; /* as it says of itself */
@@ -70,6 +80,7 @@ struct node_sim { /* a node as the servers know it: a machine that loses its dis
 	int64_t alive_until;  /* not to be called down before */
 	int64_t silent_since; /* with grace: to be called down after */
 	bool down;            /* as the server had it at the last check */
+	struct drain_sim drain;
 };
 
 /* ---- events ---- */
@@ -123,6 +134,8 @@ struct held {
 	enum known known;
 	char revision[24];
 	uint64_t modify_index;
+	bool drain, set; /* the answer is about the drain of a node */
+	uint32_t node;
 };
 
 struct digest_at {
@@ -155,9 +168,12 @@ struct sim {
 	uint32_t n_digests, cap_digests;
 	bool crash_due;
 	bool faults;
+	int64_t calm_since;
+	struct uuid *by_hand; /* allocations that operators have stopped */
+	uint32_t n_by_hand, cap_by_hand;
 	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
-	uint64_t steps, crashes, placements, replaced, reasons;
+	uint64_t steps, crashes, placements, replaced, reasons, drains;
 	bool verbose;
 	char failure[2048]; /* first broken invariant, "" = none */
 };
@@ -220,6 +236,21 @@ void rules_take_away(struct load *l, const struct alloc *a);
  * that does not count, as it is the one that went there; with room = false room is not looked at. */
 const char *rules_verdict(struct sim *s, const struct loads *l, const struct job_entry *j, const struct job *spec,
     const struct task_group *g, const struct node_entry *n, const struct alloc *but, bool room, int64_t *short_by);
+
+/* ---- drains.c ---- */
+enum drain_mark { MARK_NONE, MARK_SOFT /* goes when it is replaced */, MARK_HARD };
+enum drain_mark drains_mark(const struct alloc *a);
+void drains_act(struct sim *s);
+void drains_calm(struct sim *s);
+void drains_answer(struct sim *s, const struct held *h);
+void drains_by_hand(struct sim *s, struct uuid alloc);
+int64_t drains_stop_time(const struct task_group *g); /* that its tasks may take, by their specs */
+void drains_check(struct sim *s);
+void drains_check_mark(struct sim *s, const struct alloc *a); /* another mark than before */
+void drains_check_stop(struct sim *s, const struct alloc *a); /* as it "is being migrated" */
+/* Does a, under the same name, replace b, which still runs on a node that is drained? */
+bool drains_beside(const struct sim *s, const struct alloc *a, const struct alloc *b);
+void drains_check_settled(struct sim *s, const struct loads *l);
 
 /* ---- history.c, check.c, settled.c ---- */
 struct history *history_new(void);

@@ -259,7 +259,7 @@ static void test_at_the_deadline_processes_are_gone_the_time_to_kill_included(vo
 	world_settle(w);
 	obey(w);
 	drain(w, 0, 10 * MINUTE, false);
-	live(w, 10 * MINUTE - 31 * SECOND);
+	live(w, 10 * MINUTE - 32 * SECOND);
 	assert_int_equal(world_first_alloc(w, "slow")->desired, DESIRED_RUN);
 	world_live(w, 2 * SECOND);
 	assert_int_equal(world_first_alloc(w, "slow")->desired, DESIRED_STOP);
@@ -519,6 +519,88 @@ static void test_a_drain_goes_on_under_another_leader(void **state UNUSED)
 	world_free(w);
 }
 
+static void test_a_drain_that_is_done_stays_done_when_its_node_registers_again(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+
+	drain(w, 0, 0, false);
+	assert_string_equal(status(w, 0), DRAIN_COMPLETE);
+	world_pass_time(w, HOUR);
+	world_add_node(w, 0);
+	assert_false(world_node(w, 0)->draining);
+	assert_int_equal(core_snapshot(w->c, NULL), 0);
+	core_close(w->c);
+	world_open_core(w);
+	assert_false(world_node(w, 0)->draining);
+	assert_string_equal(status(w, 0), DRAIN_COMPLETE);
+	world_free(w);
+}
+
+/* One on its way, and its replacement, which has yet to prove itself. */
+static struct alloc *on_its_way(struct world *w, struct alloc **old)
+{
+	world_run_job(w, service(w, "web", 1, 1));
+	world_settle(w);
+	obey(w);
+	live(w, 30 * SECOND);
+	*old = world_first_alloc(w, "web");
+	world_add_node(w, 1);
+	drain(w, 0, HOUR, false);
+	struct alloc *next = drain_successor(core_state(w->c), *old);
+	assert_non_null(next);
+	report(w, next, "running", 0);
+	return next;
+}
+
+static void test_a_drained_node_that_goes_down_leaves_the_one_replacement(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct alloc *old, *next = on_its_way(w, &old);
+
+	for (int64_t end = w->now + MINUTE; w->now < end; world_settle(w)) {
+		struct core_node_reply out;
+
+		world_pass_time(w, SECOND);
+		assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &out, NULL), 0);
+	}
+	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
+	assert_int_equal(old->observed, OBSERVED_LOST);
+	assert_int_equal(next->desired, DESIRED_RUN);
+	assert_int_equal(world_job(w, "web")->n_allocs, 2);
+	world_free(w);
+}
+
+static void test_one_that_fails_when_it_has_been_replaced_is_not_replaced_again(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct alloc *old, *next = on_its_way(w, &old);
+
+	cancel(w, 0, true);
+	assert_true(drain_is_soft(old));
+	report(w, old, "failed", -1);
+	live(w, 5 * MINUTE);
+	assert_int_equal(next->desired, DESIRED_RUN);
+	assert_int_equal(world_job(w, "web")->n_allocs, 2);
+	world_free(w);
+}
+
+static void test_max_parallel_is_what_the_job_says_today(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+
+	world_run_job(w, service(w, "web", 4, 3));
+	world_settle(w);
+	obey(w);
+	live(w, 30 * SECOND);
+	world_run_job(w, service(w, "web", 4, 1));
+	world_settle(w);
+	world_add_node(w, 1);
+	drain(w, 0, HOUR, false);
+	obey(w);
+	assert_int_equal(on_node(w, 1), 1);
+	world_free(w);
+}
+
 static void test_a_thousand_go_together_when_their_groups_allow_it(void **state UNUSED)
 {
 	struct world *w = world_of(1);
@@ -558,6 +640,10 @@ int main(void)
 	    cmocka_unit_test(test_health_that_the_client_reports_counts),
 	    cmocka_unit_test(test_a_node_that_goes_down_ends_the_wait_for_it),
 	    cmocka_unit_test(test_a_drain_goes_on_under_another_leader),
+	    cmocka_unit_test(test_a_drain_that_is_done_stays_done_when_its_node_registers_again),
+	    cmocka_unit_test(test_a_drained_node_that_goes_down_leaves_the_one_replacement),
+	    cmocka_unit_test(test_one_that_fails_when_it_has_been_replaced_is_not_replaced_again),
+	    cmocka_unit_test(test_max_parallel_is_what_the_job_says_today),
 	    cmocka_unit_test(test_a_thousand_go_together_when_their_groups_allow_it),
 	};
 
