@@ -54,15 +54,30 @@ bool drain_waits_for(const struct alloc *a, bool ignore_system)
 	return alloc_holds(a) || (a->extra && a->extra->in_consul);
 }
 
-/* How long it takes to stop it: delays in a row, then the slowest task. */
+/* Tasks are stopped one kind after the other (agent/lifecycle.h): the leader, the others, sidecars. What runs after the stop
+ * takes its own time. */
+enum { STOP_LEADER, STOP_OTHERS, STOP_SIDECARS, STOP_KINDS };
+
+static int stop_kind(const struct task *t)
+{
+	return t->leader ? STOP_LEADER : t->lifecycle && t->lifecycle->sidecar ? STOP_SIDECARS : STOP_OTHERS;
+}
+
+/* How long it may take to stop it: Consul's answer, the group's delay, then the slowest task of each kind. */
 static int64_t time_to_stop(const struct alloc *a)
 {
 	const struct task_group *g = alloc_group(a);
-	int64_t slowest = 0;
+	int64_t slowest[STOP_KINDS] = {0};
+	bool listed = g->services.n > 0;
 
-	OBJS_EACH (&g->tasks, struct task, t)
-		slowest = MAX(slowest, t->shutdown_delay + t->kill_timeout);
-	return g->shutdown_delay + slowest;
+	OBJS_EACH (&g->tasks, struct task, t) {
+		int64_t *most = &slowest[stop_kind(t)];
+
+		listed |= t->services.n > 0;
+		if (!t->lifecycle || !str_eq(t->lifecycle->hook, "poststop"))
+			*most = MAX(*most, t->shutdown_delay + t->kill_timeout);
+	}
+	return (listed ? DRAIN_CONSUL : 0) + g->shutdown_delay + slowest[STOP_LEADER] + slowest[STOP_OTHERS] + slowest[STOP_SIDECARS];
 }
 
 /* When it is stopped whatever it does; NEVER without a deadline. */

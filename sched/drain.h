@@ -32,7 +32,8 @@
 #define DRAIN_COMPLETE "complete"
 #define DRAIN_CANCELED "canceled"
 #define DRAIN_WAITS    200 /* that drain_describe names */
-#define DRAIN_SLACK    SECOND /* from the order to stop until it reaches the tasks */
+#define DRAIN_SLACK    SECOND       /* from the order to stop until it reaches the tasks */
+#define DRAIN_CONSUL   (3 * SECOND) /* that a client waits for Consul to forget a service before it signals its tasks */
 
 /* Softly on its way: is to be replaced first. */
 bool drain_is_soft(const struct alloc *a);

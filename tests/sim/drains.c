@@ -140,11 +140,16 @@ enum drain_mark drains_mark(const struct alloc *a)
 
 int64_t drains_stop_time(const struct task_group *g)
 {
-	int64_t most = 0;
+	int64_t mains = 0, sidecars = 0;
 
-	OBJS_EACH (&g->tasks, struct task, t)
-		most = MAX(most, t->shutdown_delay + t->kill_timeout);
-	return most + g->shutdown_delay;
+	OBJS_EACH (&g->tasks, struct task, t) {
+		bool sidecar = t->lifecycle && t->lifecycle->sidecar, after = t->lifecycle && str_eq(t->lifecycle->hook, "poststop");
+		int64_t takes = after ? 0 : t->shutdown_delay + t->kill_timeout;
+
+		mains = sidecar ? mains : MAX(mains, takes);
+		sidecars = sidecar ? MAX(sidecars, takes) : sidecars;
+	}
+	return g->shutdown_delay + mains + sidecars;
 }
 
 static bool is_system(const struct alloc *a)

@@ -267,6 +267,43 @@ static void test_at_the_deadline_processes_are_gone_the_time_to_kill_included(vo
 	world_free(w);
 }
 
+static struct task *another_task(struct world *w, struct task_group *g, const char *name, int64_t kill_timeout)
+{
+	struct task *t = model_copy(w->a, &type_task, g->tasks.v[0]);
+
+	MODEL_SET(task, t, name, name);
+	MODEL_SET(task, t, kill_timeout, kill_timeout);
+	objs_push(w->a, &g->tasks, t);
+	return t;
+}
+
+static void test_tasks_that_are_stopped_one_after_the_other_are_told_earlier(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct job *j = fixture_job(w->a, "build", "batch", 1, 10, 10);
+	struct task_group *g = j->task_groups.v[0];
+	struct service *s = MODEL_NEW(w->a, service);
+
+	MODEL_SET(task, another_task(w, g, "first", 20 * SECOND), leader, true);
+	struct task *helper = another_task(w, g, "helper", 30 * SECOND);
+	helper->lifecycle = MODEL_NEW(w->a, lifecycle);
+	MODEL_SET(lifecycle, helper->lifecycle, hook, "prestart");
+	MODEL_SET(lifecycle, helper->lifecycle, sidecar, true);
+	MODEL_SET(service, s, name, "web");
+	objs_push(w->a, &g->services, s);
+	MODEL_SET(task_group, g, shutdown_delay, 40 * SECOND);
+	world_run_job(w, j);
+	world_settle(w);
+	obey(w);
+	drain(w, 0, 10 * MINUTE, false);
+	/* 20 s, the 5 s of the one that says nothing, 30 s, 40 s, 3 s for Consul, 1 s on the way */
+	live(w, 10 * MINUTE - 100 * SECOND);
+	assert_int_equal(world_first_alloc(w, "build")->desired, DESIRED_RUN);
+	world_live(w, 2 * SECOND);
+	assert_int_equal(world_first_alloc(w, "build")->desired, DESIRED_STOP);
+	world_free(w);
+}
+
 static void test_batch_work_is_left_to_finish(void **state UNUSED)
 {
 	struct world *w = world_of(2);
@@ -627,6 +664,7 @@ int main(void)
 	    cmocka_unit_test(test_two_drains_of_a_service_of_two_leave_two_healthy),
 	    cmocka_unit_test(test_with_no_room_elsewhere_it_waits_until_the_deadline_and_says_why),
 	    cmocka_unit_test(test_at_the_deadline_processes_are_gone_the_time_to_kill_included),
+	    cmocka_unit_test(test_tasks_that_are_stopped_one_after_the_other_are_told_earlier),
 	    cmocka_unit_test(test_batch_work_is_left_to_finish),
 	    cmocka_unit_test(test_batch_work_cut_off_by_the_deadline_is_done_again),
 	    cmocka_unit_test(test_system_work_goes_last),
