@@ -284,8 +284,8 @@ static void test_tasks_that_are_stopped_one_after_the_other_are_told_earlier(voi
 	struct task_group *g = j->task_groups.v[0];
 	struct service *s = MODEL_NEW(w->a, service);
 
-	MODEL_SET(task, another_task(w, g, "first", 20 * SECOND), leader, true);
-	struct task *helper = another_task(w, g, "helper", 30 * SECOND);
+	struct task *helper = another_task(w, g, "helper", 30 * SECOND), *leader = another_task(w, g, "leader", 20 * SECOND);
+	MODEL_SET(task, leader, leader, true);
 	helper->lifecycle = MODEL_NEW(w->a, lifecycle);
 	MODEL_SET(lifecycle, helper->lifecycle, hook, "prestart");
 	MODEL_SET(lifecycle, helper->lifecycle, sidecar, true);
