@@ -70,6 +70,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(node) \
 	X(node_drain) \
 	X(node_status) \
+	X(node_capacity) \
 	X(client) \
 	X(eval) \
 	X(consul) \

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "daemon/server.h"
 #include "discovery/consul.h"
+#include "sched/capacity.h"
 
 #define MIB (1024 * 1024)
 
@@ -58,6 +59,34 @@ static bool add_job(void *arg, struct job_entry *j)
 	return true;
 }
 
+/* A label that Prometheus can tell apart from one that is missing. */
+static const char *class_name(const char *class)
+{
+	return str_empty(class) ? "none" : class;
+}
+
+static void add_capacity(struct figures *f, const struct state *s)
+{
+	const struct capacity *c = capacity_now(s, f->arena);
+
+	add(f, "drover.capacity.nodes.active", (double)c->active);
+	add(f, "drover.capacity.nodes.eligible", (double)c->eligible);
+	add(f, "drover.capacity.cpu.free", (double)c->free->cpu);
+	add(f, "drover.capacity.cpu.total", (double)c->total->cpu);
+	add(f, "drover.capacity.memory.free", (double)c->free->memory_mb * MIB);
+	add(f, "drover.capacity.memory.total", (double)c->total->memory_mb * MIB);
+	add(f, "drover.capacity.pending", (double)c->pending);
+	add(f, "drover.capacity.unplaceable", (double)c->unplaceable);
+	add(f, "drover.capacity.wanted_nodes", (double)c->wanted_nodes);
+	OBJS_EACH(&c->classes, struct capacity_class, k) {
+		struct figure *g = add(f, "drover.capacity.class.wanted_nodes", (double)k->wanted);
+
+		label(f, g, "node_class", class_name(k->node_class));
+		label(f, g, "datacenter", k->datacenter);
+		label(f, g, "node_pool", k->node_pool);
+	}
+}
+
 static void add_server(struct figures *f)
 {
 	struct core *core = server_core(f->daemon->server);
@@ -68,6 +97,7 @@ static void add_server(struct figures *f)
 	server_stats(f->daemon->server, &st);
 	core_stats(core, &cs);
 	state_each_job(s, add_job, f);
+	add_capacity(f, s);
 	add(f, "nomad.nomad.job_status.dead", (double)f->jobs[JOB_DEAD]);
 	add(f, "nomad.nomad.job_status.pending", (double)f->jobs[JOB_PENDING]);
 	add(f, "nomad.nomad.job_status.running", (double)f->jobs[JOB_RUNNING]);

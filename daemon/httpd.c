@@ -36,7 +36,7 @@
 
 const struct route *const route_tables[] = {
     routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_servers,
-    routes_internal, routes_consul, routes_absent, NULL,
+    routes_internal, routes_consul, routes_capacity, routes_absent, NULL,
 };
 
 static struct conn **conn_slot(struct httpd *h, evutil_socket_t fd)

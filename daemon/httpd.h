@@ -40,7 +40,8 @@ struct route {
 };
 /* Each daemon/api_*.c exports a table ended by pattern NULL. */
 extern const struct route routes_jobs[], routes_nodes[], routes_allocs[], routes_evals[], routes_agent[],
-    routes_client[], routes_system[], routes_servers[], routes_internal[], routes_consul[], routes_absent[];
+    routes_client[], routes_system[], routes_servers[], routes_internal[], routes_consul[], routes_capacity[],
+    routes_absent[];
 extern const struct route *const route_tables[]; /* all of them, ended by NULL */
 
 /* ---- what a handler may ask ---- */

@@ -28,6 +28,17 @@ struct port_set *port_set_new(void)
 	return xcalloc(1, sizeof(struct port_set));
 }
 
+struct port_set *port_set_copy(const struct port_set *p)
+{
+	struct port_set *copy = port_set_new();
+	if (!p || !p->cap)
+		return copy;
+	*copy = *p;
+	copy->slots = xcalloc(p->cap, sizeof(*p->slots));
+	memcpy(copy->slots, p->slots, p->cap * sizeof(*p->slots));
+	return copy;
+}
+
 void port_set_free(struct port_set *p)
 {
 	if (p)

@@ -9,6 +9,7 @@
 
 struct port_set; /* ports taken on a node: 0..65535 */
 struct port_set *port_set_new(void);
+struct port_set *port_set_copy(const struct port_set *p); /* of NULL: an empty one */
 void port_set_free(struct port_set *p);
 void port_set_add(struct port_set *p, uint16_t port);   /* counted: a port may be added twice */
 void port_set_remove(struct port_set *p, uint16_t port);
