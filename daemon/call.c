@@ -204,6 +204,16 @@ void call_set_read(struct call *c, bool leader_known)
 	c->leader_known = leader_known;
 }
 
+int64_t call_age(const struct call *c)
+{
+	return call_is_stale(c) && call_server(c) ? server_last_contact(call_server(c)) : 0;
+}
+
+bool call_knows_leader(const struct call *c)
+{
+	return !call_server(c) || server_knows_leader(call_server(c));
+}
+
 const struct route *call_route(const struct call *c)
 {
 	return c->match.route;

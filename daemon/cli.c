@@ -208,12 +208,46 @@ static void perform(const struct fetch_request *r, struct fetch_answer *answer)
 	fetch_channel_do(channel, r, answer);
 }
 
+/* Whether servers refuse to answer a read because they cannot tell who leads: then they still tell what they knew last. */
+static bool may_be_stale(const struct ask *q, const struct fetch_answer *answer)
+{
+	const char *text = answer->body.len ? answer->body.data : "";
+
+	return str_eq(q->method, "GET") && !strstr(q->url, "stale") &&
+	    ((answer->status == 503 && strstr(text, "?stale")) || (answer->status == 500 && str_starts(text, "No cluster leader")));
+}
+
+/* When that is not answered either, the refusal stands. */
+static void ask_stale(struct cli *c, const struct ask *q, struct fetch_answer *answer)
+{
+	const char *headers[3], *url = arena_printf(c->arena, "%s%cstale=true", q->url, strchr(q->url, '?') ? '&' : '?');
+	const struct ask again = {.method = q->method, .url = url};
+	struct fetch_request r = request(c, &again, headers);
+	struct fetch_answer stale = {0};
+	char age[32];
+
+	perform(&r, &stale);
+	if (stale.err.code || stale.status != 200) {
+		fetch_answer_free(&stale);
+		return;
+	}
+	fetch_header(&stale.headers, "X-Nomad-LastContact", age, sizeof(age));
+	if (!c->warned)
+		fprintf(stderr, "Warning: this is as a server knew it %.1f s ago, and may be different now: %.*s\n", strtod(age, NULL) / 1000,
+		    (int)answer->body.len, answer->body.data);
+	c->warned = true;
+	fetch_answer_free(answer);
+	*answer = stale;
+}
+
 static int ask(struct cli *c, const struct ask *q, struct fetch_answer *answer, struct err *e)
 {
 	const char *headers[3];
 	struct fetch_request r = request(c, q, headers);
 
 	perform(&r, answer);
+	if (!answer->err.code && may_be_stale(q, answer))
+		ask_stale(c, q, answer);
 	return judge(c, q, answer, e);
 }
 

@@ -14,6 +14,7 @@ struct cli {
 	struct arena *arena; /* of answers: lives as long as the command */
 	const char *address, *unix_socket, *region, *ns, *token;
 	struct fetch_tls tls;
+	bool warned; /* that an answer may be out of date */
 	bool color; /* standard output is a terminal, or colours were forced */
 	/* of the last answer */
 	int status;

@@ -58,6 +58,9 @@ bool call_query_bool(const struct call *c, const char *name);   /* present witho
 int call_query_flag(struct call *c, const char *name, bool unset, bool *out);
 /* Whether the asker of a read is content with what was true a moment ago. */
 bool call_is_stale(const struct call *c);
+/* How old what a read shows may be, ns: 0 unless it is stale. */
+int64_t call_age(const struct call *c);
+bool call_knows_leader(const struct call *c); /* the server that answers does */
 /* Every value of a parameter that may be repeated; returns how many of at most max. */
 uint32_t call_query_all(const struct call *c, const char *name, const char **out, uint32_t max);
 const char *call_namespace(const struct call *c);               /* "default", or "*" */

@@ -78,8 +78,9 @@ static void put_headers(struct call *c)
 		snprintf(num, sizeof(num), "%llu", (unsigned long long)c->index);
 		evhttp_add_header(h, "X-Nomad-Index", num);
 		if (c->read) {
-			evhttp_add_header(h, "X-Nomad-Knownleader", c->leader_known ? "true" : "false");
-			evhttp_add_header(h, "X-Nomad-Lastcontact", "0");
+			evhttp_add_header(h, "X-Nomad-Knownleader", c->leader_known && call_knows_leader(c) ? "true" : "false");
+			snprintf(num, sizeof(num), "%lld", (long long)(call_age(c) / MILLI));
+			evhttp_add_header(h, "X-Nomad-Lastcontact", num);
 		}
 	}
 	for (uint32_t i = 0; i < c->n_headers; i++)

@@ -62,7 +62,9 @@ bool server_leads(const struct server *s);
 bool server_is_read(const struct server *s);         /* its state may be read */
 const char *server_leader(const struct server *s);   /* "host:port"; "" when nobody leads */
 const char *server_trouble(const struct server *s);  /* why it does not follow, lead or write; "" */
-int64_t server_last_contact(const struct server *s); /* age of the state that it reads from, ns; 0 on the leader */
+/* How old the state that it reads from may be, ns: since a leader knew that it leads, a follower that it has read everything. */
+int64_t server_last_contact(const struct server *s);
+bool server_knows_leader(const struct server *s); /* somebody leads, and was heard of lately */
 struct replica *server_replica(const struct server *s); /* NULL with a journal of its own */
 /* On a leader. 0: it may be asked to write, or for what is current. -EAGAIN, with the reason: the journal has not answered for too
  * long, for a write after some seconds, for the rest later: another server may lead by then, and nodes must find it. */

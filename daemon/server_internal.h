@@ -56,6 +56,7 @@ void server_fail_rest(struct rest *r, const char *failure);
 void server_begin_pulse(struct server *s);       /* it leads from here on */
 void server_on_pulse(evutil_socket_t fd, short what, void *arg);
 void server_on_answer(struct server *s);         /* the journal has answered */
+int64_t server_silence(const struct server *s);  /* ns since the begin of what a shared journal has not answered; 0 on others */
 bool server_is_stalled(const struct server *s);  /* the journal has not answered for a while */
 bool server_wants_proof(const struct server *s); /* a confirmation is due although nobody waits for it */
 void server_check_clock(struct server *s);       /* before the core is told the time */

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "daemon/server_internal.h"
 
+#define LEADER_HEARD_WITHIN (10 * SECOND)
+
 bool server_leads(const struct server *s)
 {
 	return s->role == ROLE_LEADS && !s->left;
@@ -31,6 +33,11 @@ const char *server_leader(const struct server *s)
 	return s->replica ? replica_leader(s->replica) : s->config.config->advertise_http;
 }
 
+bool server_knows_leader(const struct server *s)
+{
+	return *server_leader(s) && server_last_contact(s) < LEADER_HEARD_WITHIN;
+}
+
 struct replica *server_replica(const struct server *s)
 {
 	return s->replica;
@@ -48,7 +55,7 @@ int64_t server_last_contact(const struct server *s)
 	struct kvlog_position p;
 
 	if (s->role == ROLE_LEADS)
-		return 0;
+		return server_silence(s);
 	replica_position(s->replica, &p);
 	return p.at ? MAX(0, clock_now() - p.at) : HOUR;
 }

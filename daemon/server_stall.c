@@ -28,7 +28,7 @@ static void set_timer(struct event *timer, int64_t after)
 	evtimer_add(timer, &tv);
 }
 
-static int64_t silent_for(const struct server *s)
+int64_t server_silence(const struct server *s)
 {
 	if (s->role != ROLE_LEADS || !s->unanswered || !core_is_shared(s->core))
 		return 0;
@@ -37,7 +37,7 @@ static int64_t silent_for(const struct server *s)
 
 bool server_is_stalled(const struct server *s)
 {
-	return silent_for(s) > STALL_AFTER;
+	return server_silence(s) > STALL_AFTER;
 }
 
 static const char *consul_error(const struct server *s, struct consul_stats *stats)
@@ -48,7 +48,7 @@ static const char *consul_error(const struct server *s, struct consul_stats *sta
 
 int server_check(const struct server *s, bool write, struct err *e)
 {
-	int64_t silent = silent_for(s);
+	int64_t silent = server_silence(s);
 	struct consul_stats stats;
 
 	if (s->left)
@@ -113,7 +113,7 @@ void server_on_pulse(evutil_socket_t fd, short what, void *arg)
 		return;
 	set_timer(s->pulse, SECOND);
 	fail_the_patient(s);
-	if (!s->isolated && silent_for(s) > ISOLATED_AFTER) {
+	if (!s->isolated && server_silence(s) > ISOLATED_AFTER) {
 		s->isolated = now;
 		log_warn("server", "Consul does not answer: whoever asks here is sent away until it does");
 		watch_wake_all(s->watch); /* those who wait for news wait for another server's */

@@ -171,11 +171,19 @@ def test_while_consul_is_away_stale_reads_are_answered_and_writes_refused_with_t
     check(r.status in (500, 503) and "Consul" in r.text, "%d %s" % (r.status, r.text))
     time.sleep(10)
     check(process_alive(pid), "the task ended")
+    for a in agents:
+        r = a.get("/v1/jobs?stale")
+        check(r.headers["X-Nomad-KnownLeader"] == "false" and int(r.headers["X-Nomad-LastContact"]) > 8000, str(r.headers))
+        out, warning = a.cli("job", "status")
+        check("long" in out and "Warning: this is as a server knew it" in warning, out + warning)
     consul.agents[0].start()
     back = time.monotonic()
     eventually("writes are accepted again", lambda: write(agents[0], "z", timeout=30).status == 200)
     check(time.monotonic() - back < 30, "it took %.0f s" % (time.monotonic() - back))
     check(process_alive(pid) and agents[1].pid_file("long") == pid, "the task was restarted")
+    for a in agents:
+        eventually("%s is up to date" % a.name, lambda a=a: (lambda h: h["X-Nomad-KnownLeader"] == "true" and int(
+            h["X-Nomad-LastContact"]) < 2000)(a.get("/v1/jobs?stale").headers))
 
 
 def pause(seconds):
