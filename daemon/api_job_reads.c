@@ -224,18 +224,12 @@ void api_job_submission(struct call *c)
 void api_job_why(struct call *c)
 {
 	const struct job_entry *j = need_job(c, "job not found");
-	struct arena *a = call_arena(c);
 	struct why_answer w = {0};
 
 	if (!j)
 		return;
 	w.has = MODEL_BIT(why_answer, groups);
-	OBJS_EACH(&j->current->spec->task_groups, struct task_group, g) {
-		struct wait_reason *r = core_why(call_core(c), a, j, g->name, call_now(c));
-
-		if (r)
-			objmap_set(a, &w.groups, g->name, r);
-	}
+	core_why_job(call_core(c), call_arena(c), j, call_now(c), &w.groups);
 	call_set_index(c, call_state(c)->index);
 	api_answer(c, &type_why_answer, &w);
 }

@@ -418,6 +418,13 @@ struct wait_reason *core_why(struct core *c, struct arena *a, const struct job_e
 	return j ? why_group(c->state, j, group, c->broker.ready.n, now, a) : NULL;
 }
 
+void core_why_job(struct core *c, struct arena *a, const struct job_entry *job, int64_t now, struct objmap *out)
+{
+	struct job_entry *j = state_job_any(c->state, job->ns, job->id);
+	if (j)
+		why_job(c->state, j, c->broker.ready.n, now, a, out);
+}
+
 void core_tick(struct core *c, int64_t now)
 {
 	struct node_entry *n;

@@ -41,8 +41,8 @@ struct core;
 
 /*
  * A core either leads: it owns the journal and decides; or it follows: entries that are committed elsewhere are handed to it
- * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_drain, core_node_work,
- * core_stats and core_close may be called. A follower becomes a leader by core_lead; a leader never follows again, since its
+ * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_why_job, core_drain,
+ * core_node_work, core_stats and core_close may be called. A follower becomes a leader by core_lead; a leader never follows again, since its
  * state may hold what was never committed.
  */
 struct core *core_new(const struct core_config *c); /* follows, with an empty state */
@@ -160,6 +160,8 @@ int core_gc(struct core *core, int64_t now, uint64_t *index, struct err *e); /* 
 /* Why something waits, always current. NULL when nothing does. (sched/why.h) */
 struct wait_reason *core_why(struct core *core, struct arena *a, const struct job_entry *job, const char *group,
     int64_t now);
+/* The same of every group of a job that waits: struct wait_reason by name, added to out. */
+void core_why_job(struct core *core, struct arena *a, const struct job_entry *job, int64_t now, struct objmap *out);
 
 struct core_stats { /* for metrics and agent-info */
 	uint64_t evals_ready, evals_blocked, evals_waiting, evals_done, placements, plans, plan_failures;

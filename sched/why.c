@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "sched/update.h"
 
 #define START_PATIENCE (10 * SECOND) /* a node gets this long to start an allocation before anybody wonders */
@@ -231,14 +232,24 @@ struct alloc_metric *why_metric(struct place *p, const struct place_request *r, 
 
 /* ---- of a group, now ---- */
 
+struct odd { /* an allocation that failed or has not started */
+	const struct alloc *alloc;
+	struct odd *next;
+};
+
 struct inquiry {
 	const struct state *s;
 	struct job_entry *job;
-	uint32_t group;
+	const struct objs *groups;
 	uint64_t evals; /* that are queued */
 	int64_t now;
 	struct arena *a;
 	struct reconciled rec;
+	struct proposed proposed; /* what of the job stays */
+	struct odd **odd;         /* by group */
+	/* Of the group that is looked at; groups come in their order. */
+	uint32_t group;
+	uint32_t want;             /* rec.wants before it are of groups before */
 	struct wait_reason *first; /* with what the others say added to its text */
 };
 
@@ -297,24 +308,19 @@ static struct wait_reason *say_where(struct inquiry *q, struct diagnosis *d, boo
 
 static void ask_placement(struct inquiry *q)
 {
-	struct proposed proposed;
 	struct diagnosis d = {.a = q->a};
-	const struct want **wants = arena_alloc(q->a, (q->rec.n_wants + 1) * sizeof(*wants));
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < q->rec.n_wants; i++)
-		if (q->rec.wants[i].group == q->group && !q->rec.wants[i].spare)
-			wants[n++] = &q->rec.wants[i];
+	const struct want **wants = NULL;
+	uint32_t n = 0, cap = 0;
+	for (; q->want < q->rec.n_wants && q->rec.wants[q->want].group <= q->group; q->want++)
+		if (q->rec.wants[q->want].group == q->group && !q->rec.wants[q->want].spare)
+			LIST_ADD(q->a, wants, n, cap) = &q->rec.wants[q->want];
 	if (!n)
 		return;
-	proposed_init(&proposed, q->s, q->a);
-	for (uint32_t i = 0; i < q->rec.n_keeps; i++)
-		proposed_keep(&proposed, q->rec.keeps[i]);
 	struct place_request r = {
-	    .proposed = &proposed, .version = q->job->current, .group = q->group, .arena = q->a, .look = true};
+	    .proposed = &q->proposed, .version = q->job->current, .group = q->group, .arena = q->a, .look = true};
 	struct place *p = place_begin(&r);
 	diagnose(&d, p, &r, wants, n, NULL);
 	place_end(p);
-	proposed_release(&proposed);
 	struct wait_reason *w = say_where(q, &d, wants[0]->node != NULL);
 	MODEL_SET(wait_reason, w, text, arena_printf(q->a, "%u allocation%s not placed: %s", n, n == 1 ? "" : "s", w->text));
 	add_reason(q, w);
@@ -322,15 +328,15 @@ static void ask_placement(struct inquiry *q)
 
 static void ask_failed(struct inquiry *q)
 {
-	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
+	const struct task_group *g = q->groups->v[q->group];
 	uint32_t waiting = 0, exhausted = 0;
 	int64_t first = NEVER;
 	char when[TIME_STR];
-	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a)) {
+	for (const struct odd *o = q->odd[q->group]; o; o = o->next) {
 		int64_t at, delay;
-		if (a->desired != DESIRED_RUN || a->observed != OBSERVED_FAILED || !str_eq(alloc_group(a)->name, g->name))
+		if (o->alloc->observed != OBSERVED_FAILED)
 			continue;
-		enum reschedule_verdict v = reschedule_verdict(a, g->reschedule_policy, q->now, &at, &delay);
+		enum reschedule_verdict v = reschedule_verdict(o->alloc, g->reschedule_policy, q->now, &at, &delay);
 		exhausted += v == RESCHEDULE_NEVER;
 		if (v == RESCHEDULE_LATER) {
 			waiting++;
@@ -349,7 +355,7 @@ static void ask_failed(struct inquiry *q)
 
 static void ask_update(struct inquiry *q)
 {
-	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
+	const struct task_group *g = q->groups->v[q->group];
 	const struct want_wait *w = objmap_get(&q->rec.waits, g->name);
 	if (!w)
 		return;
@@ -363,14 +369,13 @@ static void ask_update(struct inquiry *q)
 
 static void ask_clients(struct inquiry *q)
 {
-	const struct task_group *g = q->job->current->spec->task_groups.v[q->group];
 	uint32_t n = 0;
 	const struct node_entry *node = NULL;
-	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a))
-		if (a->desired == DESIRED_RUN && a->observed == OBSERVED_PENDING && a->node && str_eq(alloc_group(a)->name, g->name) &&
-		    a->create_time + START_PATIENCE < q->now) {
+	for (const struct odd *o = q->odd[q->group]; o; o = o->next)
+		if (o->alloc->observed == OBSERVED_PENDING && o->alloc->node && o->alloc->create_time + START_PATIENCE < q->now) {
 			n++;
-			node = a->node;
+			if (!node)
+				node = o->alloc->node;
 		}
 	if (n)
 		add_reason(q, new_reason(q->a, "client",
@@ -379,26 +384,80 @@ static void ask_clients(struct inquiry *q)
 		                      node->spec->name ? node->spec->name : node->spec->id)));
 }
 
+static void sort_odd(struct inquiry *q)
+{
+	struct map by_name = MAP_INIT;
+	q->odd = arena_alloc(q->a, (q->groups->n + 1) * sizeof(struct odd *));
+	OBJS_EACH (q->groups, struct task_group, g)
+		map_set(&by_name, g->name, (void *)(uintptr_t)(g_i + 1));
+	for (LINK_EACH(&q->job->allocs, struct alloc, by_job, a)) {
+		uintptr_t group = 0;
+		if (a->desired == DESIRED_RUN && (a->observed == OBSERVED_FAILED || a->observed == OBSERVED_PENDING))
+			group = (uintptr_t)map_get(&by_name, alloc_group(a)->name);
+		if (group) {
+			struct odd *o = arena_alloc(q->a, sizeof(*o));
+			*o = (struct odd){a, q->odd[group - 1]};
+			q->odd[group - 1] = o;
+		}
+	}
+	map_free(&by_name);
+}
+
+/* False when nothing of the job can wait. */
+static bool begin(struct inquiry *q)
+{
+	struct plan plan = {0};
+	struct eval ev = {0};
+	struct job_entry *j = q->job;
+	if (j->stop || j->purged || !j->current)
+		return false;
+	const struct job *spec = j->current->spec;
+	if (spec->periodic || (spec->parameterized_job && !spec->dispatched))
+		return false;
+	q->groups = &spec->task_groups;
+	struct plan_request r = {.state = q->s, .eval = &ev, .job = j, .version = j->current, .now = q->now};
+	reconcile(&r, q->a, &plan, &q->rec);
+	proposed_init(&q->proposed, q->s, q->a);
+	for (uint32_t i = 0; i < q->rec.n_keeps; i++)
+		proposed_keep(&q->proposed, q->rec.keeps[i]);
+	sort_odd(q);
+	return true;
+}
+
+static struct wait_reason *ask(struct inquiry *q, uint32_t group)
+{
+	q->group = group;
+	q->first = NULL;
+	ask_placement(q);
+	ask_failed(q);
+	ask_update(q);
+	ask_clients(q);
+	return q->first;
+}
+
 struct wait_reason *why_group(const struct state *s, struct job_entry *job, const char *group, uint64_t evals, int64_t now,
     struct arena *a)
 {
 	struct inquiry q = {.s = s, .job = job, .evals = evals, .now = now, .a = a};
-	struct plan plan = {0};
-	struct eval ev = {0};
-	if (job->stop || job->purged || !job->current)
+	struct wait_reason *w = NULL;
+	if (!begin(&q))
 		return NULL;
-	const struct job *spec = job->current->spec;
-	if (spec->periodic || (spec->parameterized_job && !spec->dispatched))
-		return NULL;
-	while (q.group < spec->task_groups.n && !str_eq(((struct task_group *)spec->task_groups.v[q.group])->name, group))
-		q.group++;
-	if (q.group == spec->task_groups.n)
-		return NULL;
-	struct plan_request r = {.state = s, .eval = &ev, .job = job, .version = job->current, .now = now};
-	reconcile(&r, a, &plan, &q.rec);
-	ask_placement(&q);
-	ask_failed(&q);
-	ask_update(&q);
-	ask_clients(&q);
-	return q.first;
+	OBJS_EACH (q.groups, struct task_group, g)
+		if (str_eq(g->name, group))
+			w = ask(&q, g_i);
+	proposed_release(&q.proposed);
+	return w;
+}
+
+void why_job(const struct state *s, struct job_entry *job, uint64_t evals, int64_t now, struct arena *a, struct objmap *out)
+{
+	struct inquiry q = {.s = s, .job = job, .evals = evals, .now = now, .a = a};
+	if (!begin(&q))
+		return;
+	OBJS_EACH (q.groups, struct task_group, g) {
+		struct wait_reason *w = ask(&q, g_i);
+		if (w)
+			objmap_set(a, out, g->name, w);
+	}
+	proposed_release(&q.proposed);
 }

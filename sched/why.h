@@ -16,6 +16,8 @@
 /* Of a group of a job; NULL when nothing of it waits. In the arena. evals: how many evaluations are queued. */
 struct wait_reason *why_group(const struct state *s, struct job_entry *job, const char *group, uint64_t evals, int64_t now,
     struct arena *a);
+/* Of all groups of a job that wait, at the price of about one: struct wait_reason by name, added to out. */
+void why_job(const struct state *s, struct job_entry *job, uint64_t evals, int64_t now, struct arena *a, struct objmap *out);
 
 /* The metric of wants of a group that found no place, one or more: what rules nodes out, with the sentence in .reason. */
 struct alloc_metric *why_metric(struct place *p, const struct place_request *r, const struct want *const *wants, uint32_t n);

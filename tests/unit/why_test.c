@@ -462,6 +462,38 @@ static void test_what_waits_for_nothing_has_no_reason(void **unused)
 	world_free(w);
 }
 
+static void add_group(struct world *w, struct job *j, const char *name, int64_t memory)
+{
+	struct job *from = fixture_job(w->a, j->id, "service", 1, 10, memory);
+	struct task_group *g = from->task_groups.v[0];
+	MODEL_SET(task_group, g, name, name);
+	objs_push(w->a, &j->task_groups, g);
+}
+
+static void test_all_groups_at_once_say_what_each_says_alone(void **unused)
+{
+	(void)unused;
+	struct world *w = world_new();
+	struct job *j = fixture_job(w->a, "many", "service", 2, 100, 100);
+	struct objmap all = {0};
+	world_add_node(w, 0);
+	for (unsigned i = 0; i < 300; i++)
+		add_group(w, j, arena_printf(w->a, "g%u", i), i % 3 == 0 ? 20000 + i : 10);
+	world_run_job(w, j);
+	world_settle(w);
+	w->now += MINUTE; /* nobody starts what was placed */
+	core_why_job(w->c, w->a, world_job(w, "many"), w->now, &all);
+	assert_int_equal(all.n, 301);
+	OBJS_EACH (&j->task_groups, struct task_group, g) {
+		const struct wait_reason *one = core_why(w->c, w->a, world_job(w, "many"), g->name, w->now);
+		const struct wait_reason *same = objmap_get(&all, g->name);
+		assert_string_equal(one->code, same->code);
+		assert_string_equal(one->text, same->text);
+		assert_string_equal(one->code, g_i > 0 && (g_i - 1) % 3 == 0 ? "memory" : "client");
+	}
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +516,7 @@ int main(void)
 	    cmocka_unit_test(test_a_system_job_speaks_of_the_nodes_that_it_wants),
 	    cmocka_unit_test(test_a_system_job_that_fits_waits_for_its_evaluation_alone),
 	    cmocka_unit_test(test_what_waits_for_nothing_has_no_reason),
+	    cmocka_unit_test(test_all_groups_at_once_say_what_each_says_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
