@@ -397,7 +397,8 @@ int codec_from_text(const struct type *t, void *obj, const char *text, size_t n,
 		    e, -E2BIG, "the JSON has more than %d objects and lists", MAX_NESTS);
 	j = json_read(text, n, 0, &where);
 	if (!j)
-		return err_set(e, -EINVAL, "line %d, column %d: %s", where.line, where.column, where.text);
+		return err_set(e, -EINVAL, "line %d, column %d: %s", where.line, where.column,
+		    json_error_code(&where) == json_error_null_character ? "a text holds a zero byte (\\u0000)" : where.text);
 	r = codec_from_json(t, obj, j, a, e);
 	json_decref(j);
 	return r;

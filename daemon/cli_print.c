@@ -75,6 +75,21 @@ static int width_of(const struct table *t, uint32_t i)
 	return width;
 }
 
+/* What others named must not steer the terminal: of control characters only line ends, tabs and colours pass. */
+static void put_cell(const char *s, FILE *out)
+{
+	for (; *s; s++) {
+		size_t color = *s == '\033' && s[1] == '[' ? 2 + strspn(s + 2, "0123456789;") : 0;
+
+		if (color && s[color] == 'm') {
+			fwrite(s, 1, color + 1, out);
+			s += color;
+		} else {
+			fputc(((unsigned char)*s < ' ' && *s != '\n' && *s != '\t') || *s == 0x7f ? '?' : *s, out);
+		}
+	}
+}
+
 static void print_with(const struct table *t, FILE *out, int indent, const char *glue)
 {
 	int widths[64];
@@ -90,7 +105,7 @@ static void print_with(const struct table *t, FILE *out, int indent, const char 
 		for (uint32_t i = 0; i < row->n && i < n; i++) {
 			const char *s = cell(t, row, i);
 
-			fputs(s, out);
+			put_cell(s, out);
 			if (i + 1 < row->n)
 				fprintf(out, "%*s%s", widths[i] - columns_of(s), "", glue);
 		}

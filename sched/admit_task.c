@@ -217,6 +217,7 @@ void validate_task(struct problems *p, const struct task_group *g, const struct 
 		problems_add(p, "Task name cannot include slashes nor be \"alloc\": it names a folder");
 	else if (strlen(t->name) > TASK_NAME_MAX)
 		problems_add(p, "Task name is longer than %d characters", TASK_NAME_MAX);
+	problems_name(p, "Task name", t->name);
 	if (str_empty(t->driver))
 		problems_add(p, "Missing task driver");
 	if (t->kill_timeout < 0)

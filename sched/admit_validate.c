@@ -9,6 +9,7 @@
 #include "sched/state.h"
 
 #define ID_MAX    1024
+#define DISK_MAX  (INT64_C(1) << 40) /* MB */
 #define COUNT_MAX 50000 /* allocations of one job, when the limits name no other number */
 
 /* ---- policies of a group ---- */
@@ -149,6 +150,7 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 {
 	if (str_empty(g->name))
 		problems_add(p, "Missing task group name");
+	problems_name(p, "Task group name", g->name);
 	if (g->count < 0)
 		problems_add(p, "Task group count can't be negative");
 	if (!g->tasks.n)
@@ -159,8 +161,11 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 		problems_add(p, "System jobs may not have a spread stanza");
 	validate_spreads(p, &g->spreads);
 	check_reschedule(p, g->reschedule_policy, type);
-	if (g->ephemeral_disk->size_mb < 10 || g->ephemeral_disk->size_mb > INT64_C(1) << 40)
+	if (g->ephemeral_disk->size_mb < 10)
 		problems_add(p, "minimum DiskMB value is 10; got %lld", (long long)g->ephemeral_disk->size_mb);
+	else if (g->ephemeral_disk->size_mb > DISK_MAX)
+		problems_add(p, "DiskMB value %lld is out of range: expected 10 to %lld", (long long)g->ephemeral_disk->size_mb,
+		    (long long)DISK_MAX);
 	check_update(p, g->update);
 	check_migrate(p, g->migrate);
 	if (g->scaling && g->scaling->max && (g->count > g->scaling->max || g->count < g->scaling->min))
@@ -249,11 +254,8 @@ static void check_identity(struct problems *p, const struct job *j, const struct
 		problems_add(p, "Job ID contains a space");
 	if (j->id && strlen(j->id) > ID_MAX)
 		problems_add(p, "Job ID is longer than %d characters", ID_MAX);
-	for (const char *s = j->id ? j->id : ""; *s; s++)
-		if ((unsigned char)*s < ' ') {
-			problems_add(p, "Job ID contains a control character");
-			break;
-		}
+	problems_name(p, "Job ID", j->id);
+	problems_name(p, "Job name", j->name);
 	if (str_empty(j->name))
 		problems_add(p, "Missing job name");
 	if (name_index(job_type_names, j->type) < 0)

@@ -30,6 +30,15 @@ const char *problems_text(const struct problems *p)
 	return arena_strndup(p->a, b.data, b.len);
 }
 
+void problems_name(struct problems *p, const char *what, const char *name)
+{
+	for (const char *s = name ? name : ""; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f) {
+			problems_add(p, "%s contains a control character", what);
+			return;
+		}
+}
+
 void problems_nest(struct problems *p, const struct problems *inner, const char *fmt, ...)
 {
 	if (!inner->list.n)

@@ -15,6 +15,8 @@ struct problems {
 void problems_add(struct problems *p, const char *fmt, ...) PRINTF(2, 3);
 /* The text of all of them; "" when there is none. */
 const char *problems_text(const struct problems *p);
+/* Control characters in a name: it is printed on terminals, stands in environments and in lines of logs. what: whose name. */
+void problems_name(struct problems *p, const char *what, const char *name);
 /* Adds the text of inner, when it has any, after a prefix made of fmt. */
 void problems_nest(struct problems *p, const struct problems *inner, const char *fmt, ...) PRINTF(3, 4);
 
