@@ -232,6 +232,28 @@ static bool belongs_here(struct call *c)
 	return false;
 }
 
+static bool is_loopback_name(const char *host)
+{
+	return str_starts(host, "127.") || str_starts(host, "[::1]") || (str_starts(host, "localhost") && (!host[9] || host[9] == ':'));
+}
+
+/*
+ * Whether a browser asks for a page that is not ours: it names the page's origin with everything that is not a mere read, and
+ * needs nobody's leave to send it. On the loopback, where every page that somebody looks at can reach us, a name that an
+ * attacker lets point here is not ours either.
+ */
+static bool is_for_another_page(struct call *c)
+{
+	const char *origin = call_header(c, "Origin"), *host = call_header(c, "Host"), *page;
+
+	if (!origin)
+		return false;
+	page = strstr(origin, "://");
+	if (!page || !host || strcasecmp(page + 3, host) != 0)
+		return true;
+	return is_loopback_name(call_daemon(c)->config->bind_addr) && !is_loopback_name(host);
+}
+
 static void run_route(struct call *c)
 {
 	const struct route *r = c->match.route;
@@ -242,6 +264,10 @@ static void run_route(struct call *c)
 	c->fn = pick(r, c->method);
 	if (!c->fn) {
 		call_error(c, 405, "Invalid method");
+		return;
+	}
+	if (!call_is_read(c) && is_for_another_page(c)) {
+		call_error(c, 403, "Refused: a page of another origin (%s) cannot change anything here", call_header(c, "Origin"));
 		return;
 	}
 	if (!str_empty(region) && !str_eq(region, call_daemon(c)->config->region)) {

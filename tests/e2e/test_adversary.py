@@ -162,6 +162,60 @@ def test_ids_are_taken_apart_once(cluster):
     ends_clean(a)
 
 
+def test_pages_of_other_origins_change_nothing(cluster):
+    a = cluster.one()
+    own = "127.0.0.1:%d" % a.port
+    job = json.dumps({"Job": shell_job("paged", "true", count=0)}).encode()
+
+    def post(origin, host=own, method="POST"):
+        answer = raw(a, b"%s /v1/jobs HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+                     b"Content-Length: %d\r\n\r\n%s" % (method.encode(), host.encode(), origin.encode(), len(job), job))
+        return int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2].decode()
+    for origin, host in (("http://evil.example", own), ("null", own), ("http://127.0.0.1:1", own), ("http://" + own + ".evil.example", own),
+                         # A name that its owner lets point to the loopback.
+                         ("http://evil.example:%d" % a.port, "evil.example:%d" % a.port),
+                         ("http://localhost.evil.example", "localhost.evil.example"), ("file://", "")):
+        for method in ("POST", "PUT"):
+            status, text = post(origin, host, method)
+            check(status == 403 and "another origin" in text, "%s %s: %d %r" % (origin, host, status, text))
+    check(a.get("/v1/jobs").json() == [], "a page registered a job")
+    check(ask(a, "/v1/job/x", "DELETE", headers="Origin: http://evil.example\r\n")[0] == 403, "a page deletes")
+    check(post("http://" + own)[0] == 200 and post("http://localhost:%d" % a.port, "localhost:%d" % a.port)[0] == 200, "our own pages")
+    check(ask(a, "/v1/jobs", headers="Origin: http://evil.example\r\n")[0] == 200, "what is read without a way to see it")
+
+
+def test_names_do_not_steer_terminals(cluster):
+    a = cluster.one()
+    for place in ("ID", "Name", "group", "task"):
+        for bad in ("a\x1b[2Jb", "a\nb", "a\x7fb"):
+            job = shell_job("fine", "true", count=0)
+            group = job["TaskGroups"][0]
+            where, key = {"group": (group, "Name"), "task": (group["Tasks"][0], "Name")}.get(place, (job, place))
+            where[key] = bad
+            answer = a.put("/v1/jobs", {"Job": job})
+            check(answer.status == 500 and "contains a control character" in answer.text, "%s %r: %d %s" % (place, bad, answer.status, answer.text))
+    answer = a.put("/v1/jobs", b'{"Job":{"ID":"a\\u0000b"}}')
+    check(answer.status == 400 and "a text holds a zero byte" in answer.text, answer.text)
+    # What only the client can judge comes back in events.
+    job = shell_job("bad", "true", task={"Config": {"command": "/no/such\x1b]0;title\x07"}}, RestartPolicy={"Attempts": 0, "Mode": "fail"},
+                    ReschedulePolicy={"Attempts": 0, "Unlimited": False})
+    a.register(job)
+    out, _ = a.cli("alloc", "status", a.wait_status("bad", "failed")[0]["ID"])
+    check("/no/such?]0;title?" in out and "\x1b" not in out, repr(out))
+
+
+def test_jobs_of_ten_thousand_groups_are_told_about_in_one_go(cluster):
+    a = cluster.one()
+    job = shell_job("wide", "true", resources={"CPU": 20, "MemoryMB": 90_000_000})
+    job["TaskGroups"] = [dict(job["TaskGroups"][0], Name="g%d" % n) for n in range(10000)]
+    before = resident(a)
+    with Others(a):
+        a.register(job)
+        why = a.get("/v1/job/wide/why").json()["Groups"]
+    check(len(why) == 10000 and why["g9999"]["Code"] == "memory", str(why)[:300])
+    check(resident(a) - before < 1_000_000, "it costs %d KiB" % (resident(a) - before))
+
+
 def test_numbers_that_are_none_or_too_large_are_named(cluster):
     a = cluster.one()
     a.register(shell_job("one", "true", count=0))
