@@ -4,6 +4,7 @@
  *
  *   bench-core                            everything
  *   bench-core NODES JOBS COUNT           the rows of one cluster
+ *   bench-core loss                       a node that is lost
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -441,13 +442,18 @@ static void bench_loss(void)
 	struct node_entry *n = core_state(b.core)->nodes[7];
 	uint32_t lost = (uint32_t)n->used.allocs;
 	uint64_t before = placed(&b);
-	/* Only this one was ever heard of, and it falls silent. */
-	struct core_node_reply out;
-	core_node_heartbeat(b.core, n->id, b.now, &out, NULL);
-	b.now += out.heartbeat_ttl + MINUTE;
+	struct watch w;
+	/* It falls silent, and the others do not. */
+	do {
+		struct core_node_reply out;
+		b.now += SECOND;
+		for (uint32_t i = 0; i < shape.nodes; i++)
+			if (core_state(b.core)->nodes[i] != n)
+				core_node_heartbeat(b.core, core_state(b.core)->nodes[i]->id, b.now, &out, NULL);
+		w = watch_start();
+		core_tick(b.core, b.now);
+	} while (n->status == NODE_READY);
 	b.worst_step = 0;
-	struct watch w = watch_start();
-	core_tick(b.core, b.now);
 	double tick = wall_of(&w);
 	settle(&b);
 	commit(&b);
@@ -502,8 +508,10 @@ int main(int argc, char **argv)
 		if (s.nodes && s.jobs && s.count)
 			return apart(&s, true);
 	}
+	if (argc == 2 && str_eq(argv[1], "loss"))
+		return apart(NULL, false);
 	if (argc != 1) {
-		fprintf(stderr, "usage: %s [NODES JOBS COUNT]: three numbers of 1 or more\n", argv[0]);
+		fprintf(stderr, "usage: %s [loss | NODES JOBS COUNT]: three numbers of 1 or more\n", argv[0]);
 		return 1;
 	}
 	return apart(&small, false) | apart(&large, true) | apart(NULL, false);
