@@ -36,14 +36,23 @@ def check(condition, message):
 
 def eventually(what, condition, deadline=DEADLINE):
     """Polls until condition() is true and returns its value; fails with the sentence `what`."""
-    end = time.monotonic() + deadline
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > deadline:
             raise Failed("did not happen within %g s: %s" % (deadline, what))
-        time.sleep(0.02)
+        time.sleep(min(0.02 + waited / 20, 0.2))  # who waits long is not in a hurry, and leaves the cores to others
+
+
+def lasts(seconds):
+    """Marks a story that takes about so long, mostly waiting: the runner begins with the longest."""
+    def mark(test):
+        test.seconds = seconds
+        return test
+    return mark
 
 
 def free_port():

@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 
-from harness import Failed, check, eventually, process_alive, shell_job, start_time
+from harness import Failed, check, eventually, lasts, process_alive, shell_job, start_time
 
 NO_RESTART = {"Attempts": 0, "Mode": "fail"}
 NO_RESCHEDULE = {"Attempts": 0, "Unlimited": False}
@@ -19,6 +19,7 @@ def terminated(alloc, task="main"):
     return [e for e in alloc["TaskStates"][task]["Events"] if e["Type"] == "Terminated"]
 
 
+@lasts(40)
 def test_kill_9_at_random_moments_reruns_nothing_loses_nothing_and_touches_nothing(cluster):
     """Sixty kills while jobs of all kinds start, run and end. Every run of every task writes a line by itself, so what
     really happened is on disk and not in what the agent says."""

@@ -4,21 +4,22 @@ import subprocess
 import sys
 
 import history
-from harness import ROOT, check
+from harness import ROOT, check, lasts
 from history import FAILED, OK, UNKNOWN, Operation
 
 
-def faults(*options):
+def faults(seconds, *options):
+    @lasts(seconds + 15)
     def test(cluster):
-        r = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "e2e", "run_history.py"), *options], text=True,
+        r = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "e2e", "run_history.py"), str(seconds), *options], text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
         check(r.returncode == 0, r.stdout)
         print("".join("       %s\n" % line for line in r.stdout.splitlines()), end="")
     return test
 
 
-test_with_one_consul_server_a_history_under_faults_holds = faults("15")
-test_on_machines_that_are_cut_off_a_history_under_faults_holds = faults("25", "--net", "--consul-servers", "3")
+test_with_one_consul_server_a_history_under_faults_holds = faults(15)
+test_on_machines_that_are_cut_off_a_history_under_faults_holds = faults(25, "--net", "--consul-servers", "3")
 
 
 def op(kind, start, end, outcome=OK, key="k", value=None, index=None, seen=None, expect=None, text=""):

@@ -1,7 +1,7 @@
 """The HTTP interface answers as the recordings say: status, headers, the shape of every JSON body, error texts."""
 import os
 
-from harness import eventually, shell_job
+from harness import eventually, lasts, shell_job
 from shapes import HERE, Player
 
 # What differs on purpose: where (recording and step), what (a difference as the comparison words it), why.
@@ -223,6 +223,7 @@ def test_system_and_operator(cluster):
     p.report(p.play("17-system-and-operator"))
 
 
+@lasts(27)
 def test_an_agent_that_is_only_a_client(cluster):
     a = cluster.one()
     b = cluster.agent("two", server=False, servers=[a.address]).start()

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import consul as real
-from harness import Failed, check, eventually, process_alive, shell_job
+from harness import Failed, check, eventually, lasts, process_alive, shell_job
 from test_replicas import leader, servers
 from test_tls import World
 
@@ -203,6 +203,7 @@ def test_a_client_with_everything_dead_comes_back_when_dns_alone_does(cluster):
 
 # ---- servers that hang, come and go ----
 
+@lasts(35)
 def test_a_server_that_hangs_is_left_within_half_a_ttl(cluster):
     _, agents = servers(cluster, n=3)
     one = client(cluster, "c", servers=[a.address for a in agents]).start(wait=False)

@@ -3,7 +3,7 @@ import json
 import threading
 import time
 
-from harness import Failed, check, eventually, process_alive, shell_job
+from harness import Failed, check, eventually, lasts, process_alive, shell_job
 
 
 def start_some(cluster, n, consul=None, client=False, expect=1, first=0):
@@ -151,6 +151,7 @@ def test_tasks_run_on_through_a_change_of_leader(cluster):
     check([n["Status"] for n in new.get("/v1/nodes").json()] == ["ready"], "the node is not ready")
 
 
+@lasts(45)
 def test_while_consul_is_away_stale_reads_are_answered_and_writes_refused_with_the_reason(cluster):
     consul, agents = servers(cluster, n=2)
     client = cluster.agent("c1", server=False, servers=[a.address for a in agents])
@@ -187,6 +188,7 @@ def test_while_consul_is_away_stale_reads_are_answered_and_writes_refused_with_t
 
 
 def pause(seconds):
+    @lasts(seconds)
     def test(cluster):
         consul, agents = servers(cluster)
         client = cluster.agent("c1", server=False, servers=[a.address for a in agents])
@@ -227,6 +229,7 @@ test_a_leader_that_stands_still_for_30_s_writes_nothing_more = pause(30)
 test_a_leader_that_stands_still_for_60_s_writes_nothing_more = pause(60)
 
 
+@lasts(30)
 def test_a_server_that_comes_late_is_waited_for_and_completes_the_cluster(cluster):
     consul, agents = start_some(cluster, 2, expect=3)
     time.sleep(22)  # Consul has found twice by now that there is no leader
