@@ -177,6 +177,24 @@ def test_the_runner_of_unit_tests_counts_every_way_to_fail(cluster):
     check(c.run("scripts/run-unit", c.dir)[0] != 0, "no test at all passes")
 
 
+def test_the_runner_of_stories_counts_every_way_to_fail(cluster):
+    c = Copy(cluster)
+    c.write("tests/e2e/test_zz.py", """
+import os
+from harness import check
+def test_passes(cluster): pass
+def test_fails(cluster): check(False, "the reason")
+def test_dies(cluster): os.kill(os.getpid(), 9)
+def test_ends(cluster): os._exit(0)
+def test_leaves(cluster): raise SystemExit(0)
+""")
+    out = c.fails("tests/e2e/run", "test_zz", env=dict(os.environ, O=c.dir))
+    check(c.read("e2e.count").strip() == "1 4", out)
+    said = c.read("e2e.failed")
+    for words in ("FAILED zz fails", "the reason", "FAILED zz dies", "FAILED zz ends", "FAILED zz leaves"):
+        check(words in said, said)
+
+
 def test_the_gate_of_the_simulators_seed_compares_whole_runs(cluster):
     c = Copy(cluster)
     c.passes("scripts/check-seed", c.script("same", "echo one; echo two"))
