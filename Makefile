@@ -37,6 +37,8 @@ SRC      := $(filter-out $(KEEPER_SRC) daemon/main.c,$(foreach l,$(LAYERS),$(sor
 OBJ      := $(SRC:%.c=$(O)/%.o)
 # Listed from the top layer down, so that a call that goes up the layers fails at link time.
 LIBS     := $(O)/libdaemon.a $(O)/libagent.a $(O)/libsched.a $(O)/libdiscovery.a $(O)/libbase.a
+# Beside the agent, not part of it: knows discovery and base alone.
+SCALE_IN := $(sort $(wildcard packaging/scale-in/*.c))
 TESTLIB  := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT     := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 
@@ -49,7 +51,7 @@ PRODUCT := $(if $(filter release,$(VARIANT)),$(BUILD),$(O))
 SAY := $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),@:,@printf '%s\n')
 Q   := $(if $(V),,@)
 
-all: $(PRODUCT)/drover $(PRODUCT)/drover-keeper ## build both executables into build/
+all: $(PRODUCT)/drover $(PRODUCT)/drover-keeper $(PRODUCT)/drover-scale-in ## build the executables into build/
 
 help: ## list the targets
 	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -58,8 +60,16 @@ $(BUILD)/drover: $(O)/drover
 	@cp -f $< $@
 $(BUILD)/drover-keeper: $(O)/drover-keeper
 	@cp -f $< $@
+$(BUILD)/drover-scale-in: $(O)/drover-scale-in
+	@cp -f $< $@
 
 $(O)/drover: $(O)/daemon/main.o $(LIBS)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
+
+$(O)/libscale-in.a: $(patsubst %.c,$(O)/%.o,$(filter-out %/main.c,$(SCALE_IN)))
+	@mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+$(O)/drover-scale-in: $(O)/packaging/scale-in/main.o $(O)/libscale-in.a $(O)/libdiscovery.a $(O)/libbase.a
 	$(SAY) "$@"
 	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LDLIBS_)
 
@@ -84,6 +94,10 @@ $(O)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS_) -MMD -MP -c -o $@ $<
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(TESTLIB) $(LIBS)
+	$(SAY) "$@"
+	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_)
+
+$(O)/tests/unit/scale_in_%: $(O)/tests/unit/scale_in_%.o $(TESTLIB) $(O)/libscale-in.a $(LIBS)
 	$(SAY) "$@"
 	$(Q)$(CC) $(LD_$(VARIANT)) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_)
 

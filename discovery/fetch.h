@@ -26,6 +26,13 @@ struct fetch_tls {
 	bool any_name; /* the certificate must be of the CA, but may be for any name */
 };
 
+/* Signs the request (AWS Signature Version 4, over its headers and body), as libcurl from 7.87 does it. */
+struct fetch_aws {
+	const char *region, *service;   /* "eu-west-1", "autoscaling" */
+	const char *key_id, *secret;
+	const char *session; /* token of temporary credentials, or NULL */
+};
+
 struct fetch_request {
 	const char *method;         /* "GET" when NULL */
 	const char *url;            /* http:// or https://; with unix_socket the host part is only a name */
@@ -38,6 +45,7 @@ struct fetch_request {
 	int64_t idle_timeout;    /* -ETIMEDOUT when nothing comes for so long, in whole seconds; 0 = no limit */
 	size_t max_body;         /* of the answer; 0 = 16 MiB. More is -EFBIG */
 	const struct fetch_tls *tls;
+	const struct fetch_aws *aws; /* NULL: not signed */
 	/* Streaming answers: called with each piece as it comes; the answer's body then stays empty. Other requests, and
 	 * this one, may be started, paused and cancelled inside. */
 	void (*on_data)(void *arg, const void *p, size_t n);

@@ -19,6 +19,7 @@ static const struct {
     {"curl_easy_perform", (void **)&curl.easy_perform},
     {"curl_easy_pause", (void **)&curl.easy_pause},
     {"curl_easy_strerror", (void **)&curl.easy_strerror},
+    {"curl_version_info", (void **)&curl.version_info},
     {"curl_multi_init", (void **)&curl.multi_init},
     {"curl_multi_cleanup", (void **)&curl.multi_cleanup},
     {"curl_multi_setopt", (void **)&curl.multi_setopt},

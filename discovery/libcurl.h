@@ -20,6 +20,7 @@ struct libcurl {
 	CURLcode (*easy_perform)(CURL *);
 	CURLcode (*easy_pause)(CURL *, int);
 	const char *(*easy_strerror)(CURLcode);
+	curl_version_info_data *(*version_info)(CURLversion);
 	CURLM *(*multi_init)(void);
 	CURLMcode (*multi_cleanup)(CURLM *);
 	CURLMcode (*multi_setopt)(CURLM *, CURLMoption, ...);
