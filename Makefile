@@ -148,7 +148,7 @@ deps: ## install the packages that building needs
 	@scripts/install-deps build
 
 format: ## bring the sources into form
-	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard tests/*/*.c tests/*/*.h)
+	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard packaging/*/*.[ch] tests/*/*.c tests/*/*.h)
 
 docs: $(BUILD)/drover ## bring docs/ and etc/drover.conf up to date with the tables of commands, options and routes
 	@mkdir -p docs

@@ -8,14 +8,14 @@
 #include "base/log.h"
 #include "packaging/scale-in/turn.h"
 
-#define CONFIG "/etc/drover/scale-in.conf"
+#define CONFIG "/etc/drover-scale-in.conf" /* not in /etc/drover, where the agent reads every .conf */
 
 static const char help_head[] =
     "NAME\n"
     "       drover-scale-in - lets a machine go when its drover node is empty\n\n"
     "SYNOPSIS\n"
     "       drover-scale-in [-config FILE] [-check]\n"
-    "       drover-scale-in -sample | -help | -version\n\n"
+    "       drover-scale-in -sample | -help | -man | -version\n\n"
     "DESCRIPTION\n"
     "       Runs beside the drover agent of a machine that something else may take away: an AWS auto scaling group, the spot\n"
     "       market, or a fleet manager of your own. When the machine is wanted it drains the node through the agent's API, asks\n"
@@ -29,6 +29,7 @@ static const char help_head[] =
     "       -check         read the configuration, say whether it is right, and exit\n"
     "       -sample        print a configuration with every option\n"
     "       -help          print this\n"
+    "       -man           print it as a man page\n"
     "       -version       print the version\n\n"
     "CONFIGURATION\n"
     "       Options of a block are written in it: aws.hook is aws { hook = \"...\" }.\n\n";
@@ -42,14 +43,49 @@ static const char help_tail[] =
     "SEE ALSO\n"
     "       drover(1), drover.conf(5)\n";
 
-static int put(void (*fn)(struct buf *out), const char *before, const char *after)
+static int put_sample(void)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 
-	buf_puts(&b, before);
-	fn(&b);
-	buf_puts(&b, after);
+	settings_put_sample(&b);
 	fputs(b.data, stdout);
+	return 0;
+}
+
+static void put_help(struct buf *out)
+{
+	buf_puts(out, help_head);
+	settings_put_manual(out);
+	buf_puts(out, help_tail);
+}
+
+static int help(void)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	put_help(&b);
+	fputs(b.data, stdout);
+	return 0;
+}
+
+/* The help as a man page: what is not indented is the title of a section, the rest is shown as it is. */
+static int man(void)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	put_help(&b);
+	puts(".TH DROVER-SCALE-IN 8 \"\" \"drover " DROVER_VERSION "\"\n.nh\n.ad l\n.nf");
+	for (char *line = b.data, *end; (end = strchr(line, '\n')); line = end + 1) {
+		*end = 0;
+		if (*line && *line != ' ') {
+			printf(".fi\n.SH %s\n.nf\n", line);
+			continue;
+		}
+		fputs(str_starts(line, "       ") ? "\\&" : "", stdout);
+		for (const char *p = line + (str_starts(line, "       ") ? 7 : 0); *p; p++)
+			printf(*p == '\\' || *p == '-' ? "\\%c" : "%c", *p);
+		putchar('\n');
+	}
 	return 0;
 }
 
@@ -86,7 +122,8 @@ static int run(const struct settings *s)
 int main(int argc, char **argv)
 {
 	static const struct option flags[] = {{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
-	    {"sample", no_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
+	    {"sample", no_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+	    {"man", no_argument, NULL, 'm'}, {"version", no_argument, NULL, 'v'}, {0}};
 	cleanup_err struct err e = ERR_INIT;
 	const char *config = CONFIG;
 	bool check = false;
@@ -101,9 +138,11 @@ int main(int argc, char **argv)
 			check = true;
 			break;
 		case 's':
-			return put(settings_put_sample, "", "");
+			return put_sample();
 		case 'h':
-			return put(settings_put_manual, help_head, help_tail);
+			return help();
+		case 'm':
+			return man();
 		case 'v':
 			puts("drover-scale-in " DROVER_VERSION);
 			return 0;

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+#define WIDTH 110 /* columns of the manual */
+
 enum kind { TEXT, CHOICE, FLAG, TIME, WORDS, LEVEL };
 
 static const struct option {
@@ -336,6 +338,28 @@ void settings_put_sample(struct buf *out)
 	buf_puts(out, "}\n");
 }
 
+/* Indented by 14, broken between words. */
+static void put_wrapped(struct buf *out, const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (!column || column + n >= WIDTH) {
+			buf_printf(out, "%s%14s", column ? "\n" : "", "");
+			column = 14;
+		} else {
+			buf_putc(out, ' ');
+			column++;
+		}
+		buf_put(out, text, n);
+		column += n;
+		text += n + (text[n] == ' ');
+	}
+	buf_puts(out, ".\n");
+}
+
 void settings_put_manual(struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
@@ -343,6 +367,7 @@ void settings_put_manual(struct buf *out)
 
 		buf_printf(out, "       %s%s%s = ", o->section, *o->section ? "." : "", o->name);
 		put_value(out, o);
-		buf_printf(out, "%s\n              %s.\n", o->unset ? "" : " (an example; there is no default)", o->help);
+		buf_puts(out, o->unset ? "\n" : " (an example; there is no default)\n");
+		put_wrapped(out, o->help);
 	}
 }

@@ -41,11 +41,22 @@ static double chance(void)
 
 /* ---- what goes wrong ---- */
 
+/* The same sentence, but for numbers: how long something took, which try it was. */
+static bool is_same(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a += strspn(a, "0123456789");
+		b += strspn(b, "0123456789");
+		if (*a != *b || !*a)
+			return *a == *b;
+	}
+}
+
 static void tell(struct trouble *t, const char *what, const struct err *e)
 {
 	int64_t now = clock_monotonic();
 
-	if (t->said && str_eq(t->said, err_str(e)) && now - t->at < TOLD_AGAIN)
+	if (t->said && is_same(t->said, err_str(e)) && now - t->at < TOLD_AGAIN)
 		return;
 	free(t->said);
 	t->said = xstrdup(err_str(e));
@@ -149,7 +160,7 @@ static bool look_at_provider(struct turns *t, int64_t now, struct wish *out)
 		rc = t->provider->ops->look(t->provider, out, &e);
 	if (rc < 0) {
 		tell(&t->with_look, t->settings->provider, &e);
-		pace_failed(&t->look, now, LOOK_MOST, chance());
+		pace_failed(&t->look, clock_monotonic(), LOOK_MOST, chance());
 		return false;
 	}
 	is_well(&t->with_look, t->settings->provider);
@@ -178,7 +189,7 @@ static bool look_at_node(struct turns *t, int64_t now, struct drain_view *out)
 		rc = node_link_look(t->node, id, out, &e);
 	if (rc < 0) {
 		tell(&t->with_agent, "agent", &e);
-		pace_failed(&t->agent, now, LOOK_MOST, chance());
+		pace_failed(&t->agent, clock_monotonic(), LOOK_MOST, chance());
 		return false;
 	}
 	is_well(&t->with_agent, "agent");
@@ -186,14 +197,14 @@ static bool look_at_node(struct turns *t, int64_t now, struct drain_view *out)
 		return false; /* the next look is not kept waiting */
 	pace_succeeded(&t->agent, now, t->settings->interval);
 	if (out->status == DRAIN_ACTIVE && out->remaining != t->remaining)
-		log_info("scale-in", "%lld allocations are left on the node", (long long)out->remaining);
+		log_info("scale-in", "allocations left on the node: %lld", (long long)out->remaining);
 	t->remaining = out->remaining;
 	return true;
 }
 
 /* ---- doing ---- */
 
-static void drain(struct turns *t, int64_t now)
+static void drain(struct turns *t)
 {
 	cleanup_err struct err e = ERR_INIT;
 	struct course *c = &t->course;
@@ -202,7 +213,7 @@ static void drain(struct turns *t, int64_t now)
 
 	if (node_link_drain(t->node, c->node, deadline, c->reason, &e) < 0) {
 		tell(&t->with_agent, "setting the drain", &e);
-		pace_failed(&t->agent, now, LOOK_MOST, chance());
+		pace_failed(&t->agent, clock_monotonic(), LOOK_MOST, chance());
 		return;
 	}
 	log_info("scale-in", "node %.8s is being drained, %s%s: %s", c->node, deadline ? "until " : "as long as it takes",
@@ -211,44 +222,45 @@ static void drain(struct turns *t, int64_t now)
 	t->agent.next = 0;
 }
 
-static void undrain(struct turns *t, int64_t now)
+static void undrain(struct turns *t)
 {
 	cleanup_err struct err e = ERR_INIT;
 
 	if (node_link_undrain(t->node, t->course.node, &e) < 0) {
 		tell(&t->with_agent, "taking the drain back", &e);
-		pace_failed(&t->agent, now, LOOK_MOST, chance());
+		pace_failed(&t->agent, clock_monotonic(), LOOK_MOST, chance());
 		return;
 	}
 	course_is_undrained(&t->course);
 }
 
-static void extend(struct turns *t, int64_t now)
+static void extend(struct turns *t)
 {
 	cleanup_err struct err e = ERR_INIT;
 	int64_t heartbeat = t->settings->heartbeat;
 
-	if (!pace_is_due(&t->extend, now))
+	if (!pace_is_due(&t->extend, clock_monotonic()))
 		return;
 	if (t->provider->ops->extend(t->provider, &t->course, t->remaining, &e) < 0) {
 		tell(&t->with_extend, "heartbeat", &e);
-		pace_failed(&t->extend, now, heartbeat, chance());
+		pace_failed(&t->extend, clock_monotonic(), heartbeat, chance());
 		return;
 	}
 	is_well(&t->with_extend, "heartbeat");
 	log_debug("scale-in", "heartbeat: the machine is waited for");
 	course_is_extended(&t->course);
 	/* Many machines that go at once do not go on asking at once. */
-	pace_succeeded(&t->extend, now, heartbeat - (int64_t)((double)(heartbeat / 10) * chance()));
+	pace_succeeded(&t->extend, clock_monotonic(), heartbeat - (int64_t)((double)(heartbeat / 10) * chance()));
 }
 
 /*
  * That nobody waits is the answer to a completion that had arrived before, too, so it ends the matter; but until a heartbeat
  * has been accepted it may also mean that the hook is not there yet.
  */
-static void release(struct turns *t, int64_t now)
+static void release(struct turns *t)
 {
 	cleanup_err struct err e = ERR_INIT;
+	int64_t now = clock_monotonic();
 	int rc;
 
 	if (!pace_is_due(&t->release, now))
@@ -262,7 +274,7 @@ static void release(struct turns *t, int64_t now)
 	}
 	if (rc < 0) {
 		tell(&t->with_release, "completion", &e);
-		pace_failed(&t->release, now, PACE_MOST, chance());
+		pace_failed(&t->release, clock_monotonic(), PACE_MOST, chance());
 		return;
 	}
 	is_well(&t->with_release, "completion");
@@ -310,13 +322,13 @@ int64_t turns_take(struct turns *t)
 		begin(t);
 	save_or_tell(t);
 	if (todo & TODO_DRAIN)
-		drain(t, clock_monotonic());
+		drain(t);
 	if (todo & TODO_UNDRAIN)
-		undrain(t, clock_monotonic());
+		undrain(t);
 	if (todo & TODO_RELEASE)
-		release(t, clock_monotonic());
+		release(t);
 	if (todo & TODO_EXTEND && t->course.phase != PHASE_RELEASED)
-		extend(t, clock_monotonic());
+		extend(t);
 	save_or_tell(t);
 	return next_turn(t, todo);
 }
