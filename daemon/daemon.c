@@ -456,7 +456,8 @@ static int start(struct running *r, struct err *e)
 		rc = start_server(r, e);
 	if (rc >= 0) {
 		d->members = members_start(d);
-		d->sweep = sweep_start(d);
+		d->witness = witness_start(d);
+		d->sweep = sweep_start(d, d->witness);
 		catch_signals(r);
 		print_banner(d);
 	}
@@ -478,6 +479,7 @@ static void stop(struct running *r)
 		d->link->ops->close(d->link);
 	httpd_stop(d->httpd);
 	sweep_stop(d->sweep);
+	witness_stop(d->witness);
 	members_stop(d->members);
 	server_stop(d->server);
 	services_free(d->services);

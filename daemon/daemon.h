@@ -17,6 +17,7 @@ struct fetcher; /* discovery/fetch.h */
 struct consul;  /* discovery/consul.h */
 struct services; /* discovery/services.h: what this agent wants in Consul */
 struct members; /* daemon/members.h: the servers */
+struct witness; /* daemon/witness.h: what Consul says of machines */
 struct sweep;   /* daemon/sweep.h: what machines that are gone left in Consul */
 
 struct daemon {
@@ -30,6 +31,7 @@ struct daemon {
 	struct consul *consul;     /* NULL without a consul {} block */
 	struct services *services; /* the same */
 	struct members *members;
+	struct witness *witness;   /* NULL without a server role or Consul */
 	struct sweep *sweep;       /* NULL where there is nothing to do */
 	struct uuid id;            /* of this agent, kept in its data folder */
 	char id_text[UUID_STR];

@@ -1,4 +1,4 @@
-/* sweep: look -> for each node that is gone for long enough: what does it have? -> remove one -> ... -> look again later. */
+/* sweep: for each node that is gone for long enough: what does it have? -> remove one -> ... -> look again later. */
 #include "daemon/sweep.h"
 
 #include <event2/event.h>
@@ -6,29 +6,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "daemon/server.h"
-#include "discovery/services.h"
 
 #define LOOK (30 * SECOND)
 
-struct gone { /* a node of Consul */
-	int64_t since; /* monotonic, as this server has seen it */
-	bool seen;     /* in the last look */
-	bool swept;
-};
-
 struct sweep {
 	const struct daemon *d;
+	struct witness *witness;
 	struct event *timer;
 	struct consul_call *call;
-	struct map gone; /* name -> struct gone */
+	int64_t led_since; /* monotonic; 0 = this server does not lead: what another one has seen is not known to be so since */
 	/* of the node that is being swept */
 	char *node;
 	struct arena *arena;
 	struct strs ids; /* that are still to be removed */
 	uint32_t next;
-	char *cluster;
 };
 
 static void next_node(struct sweep *s);
@@ -49,17 +41,6 @@ static void leave_node(struct sweep *s)
 	arena_free(STEAL(s->arena));
 	s->ids = (struct strs){0};
 	s->next = 0;
-}
-
-static void forget_all(struct sweep *s)
-{
-	const char *key;
-	void *value;
-
-	for (uint32_t i = 0; map_next(&s->gone, &i, &key, &value);)
-		free(value);
-	map_free(&s->gone);
-	s->gone = MAP_INIT;
 }
 
 /* ---- one node ---- */
@@ -84,7 +65,7 @@ static void on_removed(void *arg, const struct consul_answer *answer)
 static void remove_next(struct sweep *s)
 {
 	struct consul_catalog_deregistration gone = {0};
-	struct gone *g = map_get(&s->gone, s->node);
+	struct gone *g = witness_find(s->witness, s->node);
 
 	if (s->next == s->ids.n || !server_leads(s->d->server)) {
 		if (g && s->next == s->ids.n)
@@ -97,12 +78,6 @@ static void remove_next(struct sweep *s)
 	MODEL_SET(consul_catalog_deregistration, &gone, service_id, s->ids.v[s->next++]);
 	s->call = consul_call(
 	    s->d->consul, &consul_catalog_deregister, &(struct consul_args){.name = s->node, .object = &gone}, on_removed, s);
-}
-
-static bool is_ours(const struct sweep *s, const struct consul_service *x)
-{
-	return !str_empty(s->cluster) && str_eq(strmap_get(&x->meta, SERVICES_SOURCE), "drover") &&
-	    str_eq(strmap_get(&x->meta, SERVICES_CLUSTER), s->cluster);
 }
 
 static void on_node(void *arg, const struct consul_answer *answer)
@@ -119,7 +94,7 @@ static void on_node(void *arg, const struct consul_answer *answer)
 	}
 	s->arena = arena_new();
 	for (uint32_t i = 0; node && i < node->services.n; i++)
-		if (is_ours(s, node->services.v[i].value))
+		if (witness_is_ours(s->d, node->services.v[i].value))
 			strs_push(s->arena, &s->ids, ((const struct consul_service *)node->services.v[i].value)->id);
 	remove_next(s);
 }
@@ -129,90 +104,44 @@ static void on_node(void *arg, const struct consul_answer *answer)
 static void next_node(struct sweep *s)
 {
 	int64_t due = clock_monotonic() - s->d->config->consul.sweep_after;
-	const char *key;
-	void *value;
+	const char *name;
+	struct gone *g;
 
-	for (uint32_t i = 0; map_next(&s->gone, &i, &key, &value);) {
-		const struct gone *g = value;
-
-		if (g->swept || g->since > due)
+	for (uint32_t i = 0; (g = witness_next(s->witness, &i, &name));) {
+		if (g->swept || MAX(g->since, s->led_since) > due)
 			continue;
-		s->node = xstrdup(key);
-		s->call = consul_call(s->d->consul, &consul_catalog_node, &(struct consul_args){.name = key}, on_node, s);
+		s->node = xstrdup(name);
+		s->call = consul_call(s->d->consul, &consul_catalog_node, &(struct consul_args){.name = name}, on_node, s);
 		return;
 	}
 	later(s);
 }
 
-static void note_gone(struct sweep *s, const struct consul_checks *checks)
-{
-	const char *key;
-	void *value;
-
-	for (uint32_t i = 0; map_next(&s->gone, &i, &key, &value);)
-		((struct gone *)value)->seen = false;
-	OBJS_EACH(&checks->items, const struct consul_check, c)
-	{
-		struct gone *g = map_get(&s->gone, str_or(c->node, ""));
-
-		if (!str_eq(c->check_id, "serfHealth") || str_empty(c->node))
-			continue;
-		if (!g) {
-			g = xcalloc(1, sizeof(*g));
-			g->since = clock_monotonic();
-			map_set(&s->gone, c->node, g);
-		}
-		g->seen = true;
-	}
-	for (uint32_t i = 0; map_next(&s->gone, &i, &key, &value);) {
-		if (((struct gone *)value)->seen)
-			continue;
-		free(value);
-		map_del(&s->gone, key);
-	}
-}
-
-static void on_states(void *arg, const struct consul_answer *answer)
-{
-	struct sweep *s = arg;
-
-	s->call = NULL;
-	if (answer->err.code || !answer->object) {
-		later(s);
-		return;
-	}
-	note_gone(s, answer->object);
-	next_node(s);
-}
-
 static void on_timer(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
-	static const char *const query[] = {"filter", "CheckID == \"serfHealth\"", NULL};
 	struct sweep *s = arg;
-	char id[UUID_STR];
 
-	/* What an earlier leadership has seen is not known to be so since. */
-	if (!server_leads(s->d->server)) {
-		forget_all(s);
+	if (!server_leads(s->d->server))
+		s->led_since = 0;
+	else if (!s->led_since)
+		s->led_since = clock_monotonic();
+	if (s->led_since)
+		next_node(s);
+	else
 		later(s);
-		return;
-	}
-	free(s->cluster);
-	s->cluster = xstrdup(uuid_format(core_state(server_core(s->d->server))->cluster_id, id));
-	s->call = consul_call(
-	    s->d->consul, &consul_health_state, &(struct consul_args){.name = "critical", .query = query}, on_states, s);
 }
 
 /* ---- life ---- */
 
-struct sweep *sweep_start(const struct daemon *d)
+struct sweep *sweep_start(const struct daemon *d, struct witness *witness)
 {
 	struct sweep *s;
 
-	if (!d->server || !d->consul || d->config->consul.sweep_after <= 0)
+	if (!witness || d->config->consul.sweep_after <= 0)
 		return NULL;
 	s = xcalloc(1, sizeof(*s));
 	s->d = d;
+	s->witness = witness;
 	s->timer = evtimer_new(d->base, on_timer, s);
 	later(s);
 	return s;
@@ -224,8 +153,6 @@ void sweep_stop(struct sweep *s)
 		return;
 	consul_cancel(s->call);
 	leave_node(s);
-	forget_all(s);
 	event_free(s->timer);
-	free(s->cluster);
 	free(s);
 }

@@ -124,6 +124,8 @@ int core_node_register(struct core *core, const struct node *node, int64_t now, 
 /* -ENOENT: register again. */
 int core_node_heartbeat(struct core *core, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e);
 int core_node_eligibility(struct core *core, struct uuid id, bool eligible, int64_t now, uint64_t *index, struct err *e);
+/* Another witness does not see its machine either: half of its time to live without a beat is enough, until it is heard. */
+void core_node_doubt(struct core *core, struct uuid id, int64_t now);
 /* Sets, changes or cancels a drain (sched/drain.h). */
 struct core_drain_request {
 	const struct drain_spec *spec; /* NULL: cancel */

@@ -12,7 +12,7 @@ static int find_node(const struct core *c, struct uuid id, struct node_entry **n
 void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out)
 {
 	int64_t ttl = nodes_ttl(&c->config, c->state->n_nodes, n->id, now);
-	nodes_expect(&c->nodes, n, now + ttl + c->config.heartbeat_grace);
+	nodes_heard(&c->nodes, n, now, ttl, c->config.heartbeat_grace);
 	*out = (struct core_node_reply){.heartbeat_ttl = ttl, .index = index};
 }
 
@@ -38,11 +38,19 @@ int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core
 	return 0;
 }
 
+void core_node_doubt(struct core *c, struct uuid id, int64_t now)
+{
+	struct node_entry *n = state_node(c->state, id);
+	if (n && n->status != NODE_DOWN)
+		nodes_doubt(&c->nodes, n, now, nodes_ttl(&c->config, c->state->n_nodes, id, now), c->config.heartbeat_grace);
+}
+
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now)
 {
 	cleanup_arena struct arena *a = arena_new();
 	core_begin(c, now);
-	entry_node_status(&c->entry, n->id, NODE_DOWN, "Node heartbeat missed");
+	entry_node_status(&c->entry, n->id, NODE_DOWN,
+	    n->doubted ? "Node heartbeat missed, and Consul does not see its machine" : "Node heartbeat missed");
 	core_put_node_evals(c, a, n, 0, now, NULL);
 	/* A journal that has no room now is asked again; until then the node only counts as late. */
 	if (core_append(c, NULL, NULL))

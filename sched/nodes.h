@@ -16,6 +16,9 @@ struct nodes {
  * again that depends on the node and the instant, so that heartbeats spread. */
 int64_t nodes_ttl(const struct core_config *c, uint32_t n_nodes, struct uuid node, int64_t now);
 void nodes_expect(struct nodes *n, struct node_entry *node, int64_t deadline);
+void nodes_heard(struct nodes *n, struct node_entry *node, int64_t now, int64_t ttl, int64_t grace); /* and expects the next */
+/* The deadline becomes half of the time to live after the last heartbeat, or ttl from now when there was none. Once until it is heard. */
+void nodes_doubt(struct nodes *n, struct node_entry *node, int64_t now, int64_t ttl, int64_t grace);
 void nodes_forget(struct nodes *n, struct node_entry *node); /* it is down or gone; fine when not expected */
 void nodes_excuse(struct nodes *n, int64_t time); /* puts all deadlines off; negative: brings them back */
 struct node_entry *nodes_missed(const struct nodes *n, int64_t now); /* one whose deadline has passed, or NULL */

@@ -144,7 +144,9 @@ struct node_entry { /* in chunks by slot, what every search reads first, so that
 	                            * snapshot: a client that misses one drops the folder by age */
 	uint32_t n_gone;
 	/* Not journaled: */
-	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes */
+	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes, as are the next two */
+	int64_t heard;             /* last heartbeat, without what was excused; 0 = none since this server leads */
+	bool doubted;              /* since then */
 	bool freed;                /* on state.freed, or known to the broker as dirty */
 	struct node_entry *freed_next;
 };

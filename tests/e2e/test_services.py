@@ -356,6 +356,29 @@ def test_after_the_agent_was_killed_and_came_back_the_audit_is_clean_and_nothing
     passing(consul.servers[0], "web", 2)
 
 
+def test_a_machine_that_is_gone_is_down_soon_and_one_whose_consul_agent_died_is_not(cluster):
+    consul = cluster.consul(clients=2)
+    server = cluster.agent("server", client=False, config=consul.servers[0].block()).start()
+    agents = [cluster.agent("c%d" % i, server=False, config=consul.clients[i].block()).start() for i in range(2)]
+
+    def nodes():
+        return {n["Name"]: n for n in server.get("/v1/nodes").json()}
+    eventually("both are ready", lambda: [n["Status"] for n in nodes().values()] == ["ready", "ready"])
+    eventually("both stand in Consul", lambda: len(consul.servers[0].health("drover-client", passing="1")) == 2)
+    consul.clients[1].kill()
+    consul.clients[0].kill()
+    agents[0].kill()
+    killed = time.monotonic()
+    eventually("the machine is down", lambda: nodes()["c0"]["Status"] == "down")
+    took = time.monotonic() - killed
+    check(took < 13, "it took %.1f s, and no less without Consul" % took)
+    events = server.get("/v1/node/" + nodes()["c0"]["ID"]).json()["Events"]
+    check(events[-1]["Message"] == "Node heartbeat missed, and Consul does not see its machine", str(events))
+    print("       %.1f s from the death of a machine to its node being down" % took)
+    time.sleep(5)
+    check(nodes()["c1"]["Status"] == "ready" and len(server.get("/v1/node/" + nodes()["c1"]["ID"]).json()["Events"]) == 1, "c1 was down")
+
+
 def test_after_a_reboot_the_audit_is_clean(cluster):
     consul, server, client = running_pair(cluster)
     client.kill()
