@@ -443,6 +443,8 @@ void alloc_run_describe(struct alloc_run *a, struct arena *arena, struct alloc_u
 		objmap_set(arena, &out->task_states, a->tasks[i]->name, a->tasks[i]->state);
 	out->has |= MODEL_BIT(alloc_update, task_states);
 	MODEL_SET(alloc_update, out, in_consul, registry_stands(a));
+	if (a->stop_asked)
+		MODEL_SET(alloc_update, out, stopped, true);
 	if (a->health) {
 		struct deployment_status *d = MODEL_NEW(arena, deployment_status);
 		const struct deployment_status *given = a->model->deployment_status;

@@ -37,6 +37,7 @@ struct client {
 	struct node *node;
 	char *state_dir, *records;
 	char *cluster; /* id; NULL = not known yet */
+	int64_t asked, told; /* node_hello.report that is not answered yet, and that the report under way answers; 0 = none */
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
 	struct event *flush, *gc, *silence, *end;
@@ -119,6 +120,9 @@ static bool collect(void *arg, struct arena *arena, struct alloc_updates *out)
 {
 	struct client *c = arg;
 
+	c->told = c->queue_n <= REPORT_BATCH ? c->asked : 0;
+	if (c->told)
+		MODEL_SET(alloc_updates, out, complete, c->told);
 	for (size_t i = 0; i < c->queue_n && out->allocs.n < REPORT_BATCH; i++) {
 		struct alloc_run *a = c->queue[i];
 		struct alloc_update *u = MODEL_NEW(arena, alloc_update);
@@ -128,7 +132,7 @@ static bool collect(void *arg, struct arena *arena, struct alloc_updates *out)
 		objs_push(arena, &out->allocs, u);
 	}
 	out->has |= MODEL_BIT(alloc_updates, allocs);
-	return out->allocs.n > 0;
+	return out->allocs.n > 0 || c->told;
 }
 
 /* Marks what the servers have; what changed meanwhile stays in the queue. */
@@ -140,6 +144,8 @@ static void on_reported(void *arg, bool accepted)
 
 	if (!accepted)
 		return;
+	if (c->told == c->asked)
+		c->asked = 0;
 	for (size_t i = 0; i < c->queue_n; i++) {
 		struct alloc_run *a = c->queue[i];
 
@@ -158,9 +164,8 @@ static void on_reported(void *arg, bool accepted)
 		pull_push(c->pull, news);
 }
 
-static void on_registered(void *arg)
+static void tell_all(struct client *c)
 {
-	struct client *c = arg;
 	const char *key;
 	void *value;
 
@@ -170,6 +175,11 @@ static void on_registered(void *arg)
 		a->version++;
 		on_change(c, a);
 	}
+}
+
+static void on_registered(void *arg)
+{
+	tell_all(arg);
 }
 
 /* ---- silence: allocations that must not go on without the servers ---- */
@@ -249,6 +259,12 @@ static void on_hello(void *arg, const struct node_hello *hello)
 
 	if (c->config->services)
 		set_cluster(c, hello->cluster_id);
+	/* They did not hear us for long, and ask what there is. */
+	if (hello->report && hello->report != c->asked) {
+		c->asked = hello->report;
+		tell_all(c);
+		pull_push(c->pull, true);
+	}
 }
 
 static void on_consul_agent(void *arg, const struct consul_agent_self *self)

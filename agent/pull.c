@@ -228,7 +228,7 @@ static void on_work(void *arg, const struct link_answer *answer)
 	/* A registration meanwhile has set the question back to 0: it stays there until that is answered. */
 	if (p->index == asked)
 		p->index = index;
-	schedule(p, CHANNEL_WORK, index == asked && asked && took < SPIN_LIMIT ? SPIN_PAUSE : 0);
+	schedule(p, CHANNEL_WORK, index == asked && took < SPIN_LIMIT ? SPIN_PAUSE : 0);
 }
 
 static void step_work(struct pull *p)

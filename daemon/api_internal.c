@@ -70,16 +70,18 @@ static void list_servers(struct call *c, struct strs *out)
 			push_server(c, out, list[i].address);
 }
 
-static void say_hello(struct call *c, int64_t ttl, uint64_t index)
+static void say_hello(struct call *c, const struct core_node_reply *reply)
 {
 	struct node_hello *hello = MODEL_NEW(call_arena(c), node_hello);
 
-	MODEL_SET(node_hello, hello, index, (int64_t)index);
-	MODEL_SET(node_hello, hello, heartbeat_ttl, ttl);
+	MODEL_SET(node_hello, hello, index, (int64_t)reply->index);
+	MODEL_SET(node_hello, hello, heartbeat_ttl, reply->heartbeat_ttl);
+	if (reply->report)
+		MODEL_SET(node_hello, hello, report, (int64_t)reply->report);
 	list_servers(c, &hello->servers);
 	MODEL_SET(node_hello, hello, cluster_id, uuid_format(call_state(c)->cluster_id, arena_alloc(call_arena(c), UUID_STR)));
 	codec_to_json(call_out(c), &type_node_hello, hello, CODEC_PEER, call_indent(c), 0);
-	call_set_index(c, index);
+	call_set_index(c, reply->index);
 	call_json(c, 200);
 }
 
@@ -103,7 +105,7 @@ static void put_register(struct call *c)
 	if (core_node_register(call_core(c), node, call_now(c), &reply, &e) < 0)
 		call_fail(c, &e);
 	else
-		say_hello(c, reply.heartbeat_ttl, reply.index);
+		say_hello(c, &reply);
 }
 
 static void put_heartbeat(struct call *c)
@@ -119,7 +121,7 @@ static void put_heartbeat(struct call *c)
 		return;
 	}
 	call_set_rest(c, reply.written);
-	say_hello(c, reply.heartbeat_ttl, reply.index);
+	say_hello(c, &reply);
 }
 
 static void get_work(struct call *c)
@@ -149,7 +151,7 @@ static void put_allocs(struct call *c)
 	if (core_allocs_update(call_core(c), id, u, call_now(c), &index, &e) < 0)
 		call_fail(c, &e);
 	else
-		say_hello(c, 0, index);
+		say_hello(c, &(struct core_node_reply){.index = index});
 }
 
 static void put_farewell(struct call *c)

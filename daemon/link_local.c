@@ -89,11 +89,13 @@ static void finish(struct op *op)
 	server_rest(s, &op->rest, core_state(server_core(s))->index, true, on_rest);
 }
 
-static void say_hello(struct op *op, int64_t ttl, uint64_t index)
+static void say_hello(struct op *op, const struct core_node_reply *reply)
 {
 	op->hello = MODEL_NEW(op->arena, node_hello);
-	MODEL_SET(node_hello, op->hello, index, (int64_t)index);
-	MODEL_SET(node_hello, op->hello, heartbeat_ttl, ttl);
+	MODEL_SET(node_hello, op->hello, index, (int64_t)reply->index);
+	MODEL_SET(node_hello, op->hello, heartbeat_ttl, reply->heartbeat_ttl);
+	if (reply->report)
+		MODEL_SET(node_hello, op->hello, report, (int64_t)reply->report);
 	strs_push(op->arena, &op->hello->servers, op->local->address);
 	MODEL_SET(node_hello, op->hello, cluster_id,
 	    uuid_format(core_state(server_core(op->local->server))->cluster_id, arena_alloc(op->arena, UUID_STR)));
@@ -107,7 +109,7 @@ static void node_register(struct server_link *link, const struct node *node, lin
 	if (uuid_parse(node->id ? node->id : "", &op->local->node) < 0)
 		err_set(&op->err, -EINVAL, "node id \"%s\" is no UUID", node->id ? node->id : "");
 	else if (core_node_register(server_core(op->local->server), node, clock_now(), &reply, &op->err) >= 0)
-		say_hello(op, reply.heartbeat_ttl, reply.index);
+		say_hello(op, &reply);
 	finish(op);
 }
 
@@ -117,7 +119,7 @@ static void heartbeat(struct server_link *link, link_done_fn *done, void *arg)
 	struct core_node_reply reply;
 
 	if (core_node_heartbeat(server_core(op->local->server), op->local->node, clock_now(), &reply, &op->err) >= 0)
-		say_hello(op, reply.heartbeat_ttl, reply.index);
+		say_hello(op, &reply);
 	finish(op);
 }
 
@@ -161,7 +163,7 @@ static void update(struct server_link *link, const struct alloc_updates *u, link
 	uint64_t index;
 
 	if (core_allocs_update(server_core(op->local->server), op->local->node, u, clock_now(), &index, &op->err) >= 0)
-		say_hello(op, 0, index);
+		say_hello(op, &(struct core_node_reply){.index = index});
 	finish(op);
 }
 

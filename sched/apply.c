@@ -162,6 +162,10 @@ static int apply_node_status(struct apply *c, struct wire *w)
 	MODEL_SET(node, spec, status_updated_at, c->time / SECOND);
 	if (n->status != (enum node_status)status)
 		n->status_since = c->time;
+	if (status == NODE_DOWN || status == NODE_DISCONNECTED)
+		MODEL_SET(node, spec, last_missed_heartbeat_index, (int64_t)c->index);
+	else if (status == NODE_READY && n->status == NODE_INIT)
+		MODEL_SET(node, spec, last_alloc_update_index, (int64_t)c->index);
 	n->status = (enum node_status)status;
 	return node_replace(c, n, arena, spec);
 }
@@ -307,6 +311,7 @@ static const struct {
     [ENTRY_ALLOC_UPDATES] = {apply_alloc_updates, true, false},
     [ENTRY_ALLOC_TRANSITION] = {apply_alloc_transition, true, false},
     [ENTRY_ALLOC_DELETE] = {apply_alloc_delete, true, false},
+    [ENTRY_ALLOC_REVIVE] = {apply_alloc_revive, true, false},
     [ENTRY_CONFIG] = {apply_config, true, true},
     [ENTRY_SNAP_HEAD] = {apply_snap_head, false, true},
     [ENTRY_SNAP_NODE] = {apply_snap_node, false, true},

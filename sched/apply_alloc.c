@@ -293,6 +293,22 @@ int apply_alloc_transition(struct apply *c, struct wire *w)
 	return 0;
 }
 
+int apply_alloc_revive(struct apply *c, struct wire *w)
+{
+	struct alloc *a = state_alloc(c->s, wire_uuid(w));
+	if (!a || w->bad)
+		return apply_bad(c, "the return of an allocation that does not exist");
+	if (a->desired == DESIRED_RUN || a->observed != OBSERVED_LOST)
+		return 0; /* reported twice in one go */
+	struct alloc_extra *x = alloc_extra_get(a);
+	x->desired_description = NULL;
+	x->followup_eval = (struct uuid){0};
+	x->transition = NULL;
+	alloc_move(c, a, DESIRED_RUN, OBSERVED_UNKNOWN);
+	touch_desired(c, a);
+	return 0;
+}
+
 int apply_alloc_delete(struct apply *c, struct wire *w)
 {
 	while (w->p < w->end) {

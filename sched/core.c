@@ -52,7 +52,8 @@ static void on_change(void *arg, enum state_table table, const void *obj, bool d
 			blocked->own_ended = true;
 	} else if (table == TABLE_NODES) {
 		struct node_entry *n = (struct node_entry *)obj;
-		if (deleted || n->status == NODE_DOWN)
+		core_returns_changed(c, n);
+		if (deleted || n->status == NODE_DOWN || n->status == NODE_DISCONNECTED)
 			nodes_forget(&c->nodes, n);
 	}
 }
@@ -98,7 +99,9 @@ static void rebuild(struct core *c, int64_t now)
 		struct node_entry *n = c->state->nodes[i];
 		if (n)
 			core_drains_changed(c, TABLE_NODES, n);
-		if (n && n->status != NODE_DOWN)
+		if (n)
+			core_returns_changed(c, n);
+		if (n && n->status != NODE_DOWN && n->status != NODE_DISCONNECTED)
 			nodes_expect(&c->nodes, n, now + c->config.failover_heartbeat_ttl);
 		/* What was blocked is asked once: nobody remembers what was freed before the stop. */
 		if (n)
@@ -121,6 +124,7 @@ int core_lead(struct core *c, struct journal *j, int64_t now, struct err *e)
 		return err_set(e, -EBADMSG, "the journal's snapshot has no end");
 	c->journal = j;
 	c->next_gc = now + c->config.job_gc_interval;
+	c->returns_at = NEVER;
 	c->state->observe = on_change;
 	c->state->observe_arg = c;
 	rebuild(c, now);
@@ -398,6 +402,9 @@ static void process(struct core *c, struct eval_entry *e, int64_t now)
 	}
 	c->stats.placements += p.n_places;
 	c->stats.evals_done += done;
+	for (uint32_t i = 0; i < p.n_stops; i++)
+		if (p.stops[i].observed == OBSERVED_LOST)
+			core_node_unawaited(c, p.stops[i].alloc->node, now);
 }
 
 bool core_step(struct core *c, int64_t now)
@@ -430,6 +437,7 @@ void core_tick(struct core *c, int64_t now)
 	struct node_entry *n;
 	while ((n = nodes_missed(&c->nodes, now)))
 		core_node_missed(c, n, now);
+	core_returns_tick(c, now);
 	if (c->next_gc > now)
 		return;
 	c->next_gc = now + c->config.job_gc_interval;
@@ -449,7 +457,7 @@ void core_excuse(struct core *c, int64_t time)
 
 int64_t core_next_deadline(const struct core *c)
 {
-	int64_t d = MIN(c->next_gc, nodes_deadline(&c->nodes));
+	int64_t d = MIN(MIN(c->next_gc, nodes_deadline(&c->nodes)), c->returns_at);
 	return c->state->config->pause_eval_broker ? d : MIN(d, MIN(core_drains_deadline(c), broker_deadline(&c->broker)));
 }
 

@@ -117,6 +117,7 @@ struct core_node_reply {
 	int64_t heartbeat_ttl;
 	uint64_t index;
 	uint64_t written; /* the entry that this made, to be waited for; 0 = none */
+	uint64_t report;  /* it was away, since this index, and is `initializing` until it has reported all of its allocations; or 0 */
 };
 /* Registers or re-registers; checks the secret when the id is known (-EPERM on another). */
 int core_node_register(struct core *core, const struct node *node, int64_t now, struct core_node_reply *out,
@@ -150,6 +151,7 @@ int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs 
  * lies before the node's registration. */
 void core_node_work(struct core *core, struct arena *a, struct uuid id, uint64_t since, struct node_work *out);
 
+/* What the node observes. u->complete: the `report` of its return that this ends; it gets work again. */
 int core_allocs_update(struct core *core, struct uuid node, const struct alloc_updates *u, int64_t now,
     uint64_t *index, struct err *e);
 int core_alloc_stop(struct core *core, struct uuid alloc, bool no_shutdown_delay, int64_t now,

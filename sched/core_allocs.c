@@ -34,7 +34,6 @@ static bool has_update_waiting(const struct job_entry *j)
 	return false;
 }
 
-/* Does the report tell an update that waits for the health of its allocations when to go on? */
 /* Tells about the replacement of one that waits for it on a draining node. */
 static bool moves_drain(const struct state *s, const struct alloc *a, const struct alloc_update *u)
 {
@@ -49,15 +48,21 @@ static bool moves_drain(const struct state *s, const struct alloc *a, const stru
 	return false;
 }
 
+/* Does the report tell an update that waits for the health of its allocations when to go on? */
 static bool moves_update(const struct alloc *a, const struct alloc_update *u)
 {
 	bool comes_up = a->observed != OBSERVED_RUNNING && str_eq(u->client_status, observed_names[OBSERVED_RUNNING]);
 	return (comes_up || u->deployment_status) && a->desired == DESIRED_RUN && has_update_waiting(a->version->job);
 }
 
-struct touched { /* a job that has to be looked at after a report */
+/* Why a job has to be looked at after a report, what matters most first. */
+enum cause { CAUSE_NONE, CAUSE_FAILED, CAUSE_RECONNECT, CAUSE_PROGRESS };
+static const char *const cause_triggers[] = {
+    [CAUSE_FAILED] = "alloc-failure", [CAUSE_RECONNECT] = "reconnect", [CAUSE_PROGRESS] = "rolling-update"};
+
+struct touched {
 	struct job_entry *job;
-	bool failed;
+	enum cause cause;
 };
 
 static int by_name(const void *a, const void *b)
@@ -65,7 +70,7 @@ static int by_name(const void *a, const void *b)
 	const struct touched *x = a, *y = b;
 	int r = strcmp(x->job->ns, y->job->ns);
 	r = r ? r : strcmp(x->job->id, y->job->id);
-	return r ? r : y->failed - x->failed;
+	return r ? r : (x->cause > y->cause) - (x->cause < y->cause);
 }
 
 static int check_updates(const struct alloc_updates *u, struct err *e)
@@ -113,6 +118,79 @@ static bool is_known(const struct alloc *a, const struct alloc_update *u)
 	    model_equal(&type_network_status, u->network_status, x->network_status, 0));
 }
 
+/* What the servers have collected, or gave to another node, is not this node's to report any more; NULL, too, for what is no news. */
+static struct alloc *reported(const struct core *c, struct uuid node, const struct alloc_update *x)
+{
+	struct uuid id;
+	uuid_parse(x->id, &id);
+	struct alloc *a = state_alloc(c->state, id);
+	return a && a->node && uuid_eq(a->node->id, node) && !is_known(a, x) ? a : NULL;
+}
+
+/* Ended by its client's own decision, though it should run: that is neither its failure nor its work done. */
+static bool has_left(const struct alloc *a, const struct alloc_update *x)
+{
+	return x->stopped && a->desired == DESIRED_RUN && alloc_is_live(a) &&
+	    (str_eq(x->client_status, observed_names[OBSERVED_COMPLETE]) || str_eq(x->client_status, observed_names[OBSERVED_FAILED]));
+}
+
+static enum cause cause_of(const struct core *c, const struct alloc *a, const struct alloc_update *x)
+{
+	if (wants_eval(a, x->client_status) || has_left(a, x))
+		return CAUSE_FAILED;
+	if (a->observed == OBSERVED_UNKNOWN || core_alloc_revives(a, x))
+		return CAUSE_RECONNECT;
+	return moves_update(a, x) || moves_drain(c->state, a, x) ? CAUSE_PROGRESS : CAUSE_NONE;
+}
+
+static void put_update(struct core *c, const struct alloc *a, const struct alloc_update *x)
+{
+	struct alloc_update put = *x;
+	MODEL_UNSET(alloc_update, &put, id);
+	MODEL_UNSET(alloc_update, &put, stopped);
+	if (str_empty(put.client_status))
+		MODEL_UNSET(alloc_update, &put, client_status);
+	entry_alloc_update(&c->entry, a->id, &put);
+}
+
+struct news { /* one report that says something */
+	const struct alloc *alloc;
+	const struct alloc_update *update;
+};
+
+static uint32_t sift(const struct core *c, struct uuid node, const struct alloc_updates *u, struct news *out)
+{
+	uint32_t n = 0;
+	OBJS_EACH(&u->allocs, struct alloc_update, x) {
+		const struct alloc *a = reported(c, node, x);
+		if (a)
+			out[n++] = (struct news){a, x};
+	}
+	return n;
+}
+
+static uint32_t put_news(struct core *c, const struct news *news, uint32_t n, struct touched *jobs)
+{
+	struct desired_transition left = {0};
+	uint32_t n_jobs = 0;
+	MODEL_SET(desired_transition, &left, reschedule, true);
+	for (uint32_t i = 0; i < n; i++)
+		if (core_alloc_revives(news[i].alloc, news[i].update))
+			entry_alloc_revive(&c->entry, news[i].alloc->id);
+	size_t o = entry_open(&c->entry, ENTRY_ALLOC_UPDATES);
+	for (uint32_t i = 0; i < n; i++) {
+		enum cause cause = cause_of(c, news[i].alloc, news[i].update);
+		put_update(c, news[i].alloc, news[i].update);
+		if (cause != CAUSE_NONE)
+			jobs[n_jobs++] = (struct touched){news[i].alloc->version->job, cause};
+	}
+	entry_close(&c->entry, o);
+	for (uint32_t i = 0; i < n; i++)
+		if (has_left(news[i].alloc, news[i].update))
+			entry_alloc_transition(&c->entry, news[i].alloc->id, &left);
+	return n_jobs;
+}
+
 int core_allocs_update(struct core *c, struct uuid node, const struct alloc_updates *u, int64_t now, uint64_t *index,
     struct err *e)
 {
@@ -121,35 +199,24 @@ int core_allocs_update(struct core *c, struct uuid node, const struct alloc_upda
 	if (r)
 		return r;
 	cleanup_free struct touched *jobs = xcalloc(u->allocs.n + 1, sizeof(*jobs));
-	uint32_t n_jobs = 0, taken = 0;
-	core_begin(c, now);
-	size_t o = entry_open(&c->entry, ENTRY_ALLOC_UPDATES);
-	OBJS_EACH(&u->allocs, struct alloc_update, x) {
-		struct uuid id;
-		uuid_parse(x->id, &id);
-		struct alloc *alloc = state_alloc(c->state, id);
-		/* What the servers have collected, or gave to another node, is not this node's to report any more. */
-		if (!alloc || !alloc->node || !uuid_eq(alloc->node->id, node) || is_known(alloc, x))
-			continue;
-		struct alloc_update put = *x;
-		MODEL_UNSET(alloc_update, &put, id);
-		if (str_empty(put.client_status))
-			MODEL_UNSET(alloc_update, &put, client_status);
-		entry_alloc_update(&c->entry, id, &put);
-		taken++;
-		bool failed = wants_eval(alloc, put.client_status);
-		if (failed || moves_update(alloc, &put) || moves_drain(c->state, alloc, &put))
-			jobs[n_jobs++] = (struct touched){alloc->version->job, failed};
-	}
-	entry_close(&c->entry, o);
+	cleanup_free struct news *news = xcalloc(u->allocs.n + 1, sizeof(*news));
+	const struct node_entry *n = state_node(c->state, node);
+	bool returns = n && u->complete && (uint64_t)u->complete == core_node_report(n);
+	uint32_t n_news = sift(c, node, u, news), n_jobs = 0, made = 0;
 	*index = c->state->index;
-	if (!taken)
+	if (!n_news && !returns)
 		return 0;
-	qsort(jobs, n_jobs, sizeof(*jobs), by_name);
+	core_begin(c, now);
+	if (n_news)
+		n_jobs = put_news(c, news, n_news, jobs);
+	if (returns)
+		made = core_put_ready(c, a, n, "Node reported its allocations", now);
+	if (n_jobs)
+		qsort(jobs, n_jobs, sizeof(*jobs), by_name);
 	for (uint32_t i = 0; i < n_jobs; i++) {
 		if ((i && jobs[i].job == jobs[i - 1].job) || core_eval_is_due(jobs[i].job))
 			continue;
-		entry_eval(&c->entry, core_eval(c, a, i, jobs[i].job, jobs[i].failed ? "alloc-failure" : "rolling-update", now));
+		entry_eval(&c->entry, core_eval(c, a, made++, jobs[i].job, cause_triggers[jobs[i].cause], now));
 	}
 	return core_append(c, index, e);
 }

@@ -26,6 +26,7 @@ struct core {
 		bool any, changed; /* some node drains; something that matters to drains has changed */
 		int64_t at, looked; /* look again then; when it was looked last */
 	} drains;
+	int64_t returns_at; /* when the first node has been initializing for too long; NEVER */
 };
 
 /* The n-th id (below CORE_IDS) that belongs to the entry that is written next. An entry that is refused leaves its ids unused. */
@@ -54,6 +55,19 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
 void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j);
 /* The node has spoken: when it is expected next, and the answer. */
 void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out);
+/* sched/core_returns.c: nodes that were away. */
+bool core_node_has_news(const struct node_entry *n); /* that it has to tell before it is ready */
+uint64_t core_node_report(const struct node_entry *n); /* core_node_reply.report */
+/* Puts the node's return: it is `initializing`, or ready when it has nothing to tell. */
+void core_put_return(struct core *c, struct arena *a, const struct node_entry *n, const char *message, int64_t now);
+/* Puts that the node has told everything. Returns the number of evaluations put, with ids from the first on. */
+uint32_t core_put_ready(struct core *c, struct arena *a, const struct node_entry *n, const char *message, int64_t now);
+/* A disconnected node of which nothing is waited for any more is down. */
+void core_node_unawaited(struct core *c, const struct node_entry *n, int64_t now);
+void core_returns_changed(struct core *c, const struct node_entry *n);
+void core_returns_tick(struct core *c, int64_t now); /* who tells nothing for too long is ready, too */
+/* May the allocation go on that was given up and of which its node, back again, says this? */
+bool core_alloc_revives(const struct alloc *a, const struct alloc_update *u);
 void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
 
 void core_drains_changed(struct core *c, enum state_table table, const void *obj);

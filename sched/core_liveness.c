@@ -1,6 +1,7 @@
 /* Who is alive: heartbeats, silence, leaving. */
 #include <errno.h>
 
+#include "sched/absence.h"
 #include "sched/core_internal.h"
 
 static int find_node(const struct core *c, struct uuid id, struct node_entry **n, struct err *e)
@@ -13,7 +14,7 @@ void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t
 {
 	int64_t ttl = nodes_ttl(&c->config, c->state->n_nodes, n->id, now);
 	nodes_heard(&c->nodes, n, now, ttl, c->config.heartbeat_grace);
-	*out = (struct core_node_reply){.heartbeat_ttl = ttl, .index = index};
+	*out = (struct core_node_reply){.heartbeat_ttl = ttl, .index = index, .report = core_node_report(n)};
 }
 
 int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e)
@@ -23,11 +24,10 @@ int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core
 	if (r)
 		return r;
 	uint64_t index = c->state->index, written = 0;
-	if (n->status != NODE_READY) {
+	if (n->status == NODE_DOWN || n->status == NODE_DISCONNECTED) {
 		cleanup_arena struct arena *a = arena_new();
 		core_begin(c, now);
-		entry_node_status(&c->entry, id, NODE_READY, "Node reregistered by heartbeat");
-		core_put_node_evals(c, a, n, 0, now, NULL);
+		core_put_return(c, a, n, "Node reregistered by heartbeat", now);
 		r = core_append(c, &index, e);
 		if (r)
 			return r;
@@ -41,7 +41,7 @@ int core_node_heartbeat(struct core *c, struct uuid id, int64_t now, struct core
 void core_node_doubt(struct core *c, struct uuid id, int64_t now)
 {
 	struct node_entry *n = state_node(c->state, id);
-	if (n && n->status != NODE_DOWN)
+	if (n && n->status != NODE_DOWN && n->status != NODE_DISCONNECTED)
 		nodes_doubt(&c->nodes, n, now, nodes_ttl(&c->config, c->state->n_nodes, id, now), c->config.heartbeat_grace);
 }
 
@@ -49,7 +49,7 @@ void core_node_missed(struct core *c, struct node_entry *n, int64_t now)
 {
 	cleanup_arena struct arena *a = arena_new();
 	core_begin(c, now);
-	entry_node_status(&c->entry, n->id, NODE_DOWN,
+	entry_node_status(&c->entry, n->id, absence_status(n),
 	    n->doubted ? "Node heartbeat missed, and Consul does not see its machine" : "Node heartbeat missed");
 	core_put_node_evals(c, a, n, 0, now, NULL);
 	/* A journal that has no room now is asked again; until then the node only counts as late. */

@@ -1,6 +1,7 @@
 /* The core's requests about nodes: who comes, is forgotten, and what each should run. Who lives: sched/core_liveness.c. */
 #include <errno.h>
 
+#include "sched/absence.h"
 #include "sched/core_internal.h"
 #include "sched/fit.h"
 
@@ -121,7 +122,8 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 {
 	struct node *spec = model_copy(a, &type_node, given);
 	const struct node *kept = old ? old->spec : NULL;
-	MODEL_SET(node, spec, status, node_status_names[NODE_READY]);
+	bool tells = old && old->status != NODE_READY && core_node_has_news(old);
+	MODEL_SET(node, spec, status, node_status_names[tells ? NODE_INIT : NODE_READY]);
 	MODEL_SET(node, spec, computed_class, nodes_computed_class(a, spec));
 	if (str_empty(spec->node_pool))
 		MODEL_SET(node, spec, node_pool, "default");
@@ -141,6 +143,8 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 		spec->last_drain = copy->last_drain;
 		spec->events = copy->events;
 		MODEL_SET(node, spec, status_updated_at, kept->status_updated_at);
+		spec->last_alloc_update_index = kept->last_alloc_update_index;
+		spec->last_missed_heartbeat_index = kept->last_missed_heartbeat_index;
 		spec->has |= copy->has & theirs;
 	}
 	(void)c;
@@ -164,11 +168,12 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 			return r;
 	}
 	struct node *spec = complete_node(c, a, given, old);
-	if (old && old->status == NODE_READY && model_equal(&type_node, old->spec, spec, FIELD_RUN)) {
+	bool present = old && (old->status == NODE_READY || old->status == NODE_INIT);
+	if (present && str_eq(old->spec->status, spec->status) && model_equal(&type_node, old->spec, spec, FIELD_RUN)) {
 		core_node_heard(c, old, now, c->state->index, out);
 		return 0;
 	}
-	bool returns = old && old->status != NODE_READY;
+	bool returns = old && !present;
 	if (!old || returns) {
 		add_event(a, spec, old ? "Node re-registered" : "Node registered", now, c->state->index + 1);
 		MODEL_SET(node, spec, status_updated_at, now / SECOND);
@@ -178,7 +183,8 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	uint64_t index;
 	core_begin(c, now);
 	entry_node(&c->entry, spec);
-	core_put_node_evals(c, a, old ? old : &fresh, 0, now, NULL);
+	if (str_eq(spec->status, node_status_names[NODE_READY]))
+		core_put_node_evals(c, a, old ? old : &fresh, 0, now, NULL);
 	r = core_append(c, &index, e);
 	if (r)
 		return r;
@@ -271,11 +277,15 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	/* A node that was forgotten and came back begins anew, whatever it has heard before. */
 	if (since < n->create_index)
 		since = 0;
-	MODEL_SET(node_work, out, complete, !since);
+	/* One that was away has to tell first what it has: what was given up meanwhile may go on. All is to be asked again then. */
+	bool ready = n->status == NODE_READY;
+	if (!ready)
+		MODEL_SET(node_work, out, index, (int64_t)since);
+	MODEL_SET(node_work, out, complete, !since && ready);
 	cleanup_free struct job_version **versions = xcalloc(n->n_allocs + 1, sizeof(struct job_version *));
 	uint32_t count = 0;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
-		if (x->alloc_modify_index <= since)
+		if (x->alloc_modify_index <= since || (!ready && absence_is_given_up(x)))
 			continue;
 		/* Versions count anew when a purged job's name is taken again. */
 		bool of_another = x->version->modify_index < x->version->job->create_index;

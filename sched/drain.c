@@ -63,8 +63,7 @@ static int stop_kind(const struct task *t)
 	return t->leader ? STOP_LEADER : t->lifecycle && t->lifecycle->sidecar ? STOP_SIDECARS : STOP_OTHERS;
 }
 
-/* How long it may take to stop it: Consul's answer, the group's delay, then the slowest task of each kind. */
-static int64_t time_to_stop(const struct alloc *a)
+int64_t drain_time_to_stop(const struct alloc *a)
 {
 	const struct task_group *g = alloc_group(a);
 	int64_t slowest[STOP_KINDS] = {0};
@@ -87,7 +86,7 @@ static int64_t force_at(const struct alloc *a, const struct drain_strategy *d)
 		return 0;
 	if (!d->force_deadline)
 		return NEVER;
-	return MAX(d->started_at, d->force_deadline - time_to_stop(a) - DRAIN_SLACK);
+	return MAX(d->started_at, d->force_deadline - drain_time_to_stop(a) - DRAIN_SLACK);
 }
 
 /* ---- groups on their way ---- */
@@ -262,7 +261,7 @@ static struct words why_waits(const struct state *s, const struct alloc *x, cons
 	if (is_hard(x))
 		return (struct words){"stopping",
 		    arena_printf(a, "asked to stop; its tasks may take %llds, and its client has not said that they are gone",
-		        (long long)(time_to_stop(x) / SECOND))};
+		        (long long)(drain_time_to_stop(x) / SECOND))};
 	if (drain_is_soft(x))
 		return why_soft(s, x, now, a);
 	if (j->type == JOB_SYSTEM)

@@ -44,6 +44,9 @@ bool drain_is_healthy(const struct alloc *replacement, int64_t now, int64_t *whe
 /* Does the allocation keep the drain of its node from being done? */
 bool drain_waits_for(const struct alloc *a, bool ignore_system);
 
+/* How long it may take to stop it: Consul's answer, the group's delay, then the slowest task of each kind. */
+int64_t drain_time_to_stop(const struct alloc *a);
+
 struct drain_decision { /* of one look at all draining nodes; lists in the arena */
 	struct alloc **soft, **hard;
 	uint32_t n_soft, cap_soft, n_hard, cap_hard;

@@ -17,6 +17,7 @@ const char *const entry_kind_names[ENTRY_KINDS] = {
     [ENTRY_ALLOC_UPDATES] = "allocation updates",
     [ENTRY_ALLOC_TRANSITION] = "allocation transition",
     [ENTRY_ALLOC_DELETE] = "allocation delete",
+    [ENTRY_ALLOC_REVIVE] = "allocation revive",
     [ENTRY_CONFIG] = "scheduler configuration",
     [ENTRY_SNAP_HEAD] = "snapshot head",
     [ENTRY_SNAP_NODE] = "snapshot node",
@@ -254,6 +255,13 @@ void entry_alloc_transition(struct buf *b, struct uuid id, const struct desired_
 	size_t o = entry_open(b, ENTRY_ALLOC_TRANSITION);
 	wire_put_uuid(b, id);
 	entry_put_object(b, &type_desired_transition, t);
+	entry_close(b, o);
+}
+
+void entry_alloc_revive(struct buf *b, struct uuid id)
+{
+	size_t o = entry_open(b, ENTRY_ALLOC_REVIVE);
+	wire_put_uuid(b, id);
 	entry_close(b, o);
 }
 

@@ -44,6 +44,7 @@ enum entry_kind {
 	ENTRY_SNAP_ALLOCS,
 	ENTRY_SNAP_END,
 	ENTRY_NODE_DRAIN, /* uuid, object drain_strategy (without fields: none), object drain_metadata, u64 eligible, str message, str subsystem */
+	ENTRY_ALLOC_REVIVE, /* uuid: what was given up as lost should run again, and is unknown until its client says more */
 	ENTRY_KINDS,
 };
 extern const char *const entry_kind_names[ENTRY_KINDS]; /* for messages: "job", "plan", ... */
@@ -85,6 +86,7 @@ enum place_flag { PLACE_ID = 1, PLACE_PREVIOUS = 2, PLACE_TRACKER = 4, PLACE_CAN
 void entry_plan(struct buf *b, const struct plan *p);
 void entry_alloc_update(struct buf *b, struct uuid id, const struct alloc_update *u);
 void entry_alloc_transition(struct buf *b, struct uuid id, const struct desired_transition *t);
+void entry_alloc_revive(struct buf *b, struct uuid id);
 void entry_config(struct buf *b, const struct scheduler_config *c);
 
 /* A length-prefixed object, and reading it: the object in the arena, or NULL when it is damaged. */

@@ -255,6 +255,8 @@ static bool has_followup(const struct planner *p, const struct alloc *a)
 static int by_time(const void *x, const void *y)
 {
 	const struct later *a = x, *b = y;
+	if (a->away != b->away)
+		return a->away ? 1 : -1;
 	return a->at != b->at ? (a->at < b->at ? -1 : 1) : uuid_cmp(a->alloc->id, b->alloc->id);
 }
 
@@ -269,8 +271,10 @@ static void follow_up(struct planner *p)
 		const struct later *l = &rec->laters[i];
 		if (has_followup(p, l->alloc))
 			continue;
-		if (!e || l->at > e->wait_until + LATER_WINDOW) {
-			struct eval *fresh = new_eval(p, "alloc-failure", EVAL_PENDING, "created for delayed rescheduling");
+		const char *trigger = l->away ? "max-disconnect-timeout" : "alloc-failure";
+		if (!e || l->at > e->wait_until + LATER_WINDOW || !str_eq(e->triggered_by, trigger)) {
+			struct eval *fresh = new_eval(p, trigger, EVAL_PENDING,
+			    l->away ? "created for when its node is not waited for any longer" : "created for delayed rescheduling");
 			MODEL_SET(eval, fresh, wait_until, l->at);
 			uuid_parse(fresh->id, &id);
 			e = fresh;

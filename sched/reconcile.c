@@ -68,9 +68,25 @@ struct want *reconcile_replacement(struct reconcile *c, const struct side *g, ui
 	return w;
 }
 
-bool reconcile_node_is_gone(const struct alloc *a)
+static bool is_asked_to_go(const struct alloc *a)
 {
-	return !a->node || a->node->status == NODE_DOWN;
+	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
+	return t && t->migrate && !t->drain;
+}
+
+void reconcile_lose(struct reconcile *c, struct alloc *a)
+{
+	reconcile_stop(c, a, OBSERVED_LOST, is_asked_to_go(a) ? SAY_MIGRATING : SAY_LOST);
+}
+
+void reconcile_leave_unknown(struct reconcile *c, struct alloc *a, int64_t until)
+{
+	if (a->observed != OBSERVED_UNKNOWN)
+		LIST_ADD(c->a, c->plan->stops, c->plan->n_stops, c->plan->cap_stops) = (struct plan_stop){
+		    .alloc = a, .desired = DESIRED_RUN, .observed = OBSERVED_UNKNOWN, .description = SAY_UNKNOWN};
+	if (until != NEVER)
+		LIST_ADD(c->a, c->out->laters, c->out->n_laters, c->out->cap_laters) =
+		    (struct later){.alloc = a, .at = until, .away = true};
 }
 
 static void set_updates(struct reconcile *c, const char *group, struct desired_updates *u)
@@ -82,6 +98,8 @@ static void set_updates(struct reconcile *c, const char *group, struct desired_u
 	MODEL_SET(desired_updates, u, in_place_update, u->in_place_update);
 	MODEL_SET(desired_updates, u, destructive_update, u->destructive_update);
 	MODEL_SET(desired_updates, u, canary, u->canary);
+	MODEL_SET(desired_updates, u, disconnect, u->disconnect);
+	MODEL_SET(desired_updates, u, reconnect, u->reconnect);
 	objmap_set(c->a, &c->out->updates, group, u);
 }
 
@@ -116,8 +134,8 @@ static bool has_successor(struct reconcile *c, struct alloc *a)
 
 	if (!next)
 		return false;
-	if (alloc_is_live(a) && reconcile_node_is_gone(a)) {
-		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+	if (alloc_is_live(a) && absence_is(a)) {
+		reconcile_lose(c, a);
 	} else if (!drain_is_soft(a) || !alloc_is_live(a) || drain_is_healthy(next, c->r->now, &when)) {
 		reconcile_stop(c, a, -1, SAY_MIGRATING);
 	} else {
@@ -128,6 +146,15 @@ static bool has_successor(struct reconcile *c, struct alloc *a)
 	return true;
 }
 
+static void judge_absent(struct reconcile *c, struct member *m)
+{
+	struct absence x = absence_of(m->alloc);
+	bool over = x.until <= c->r->now || is_asked_to_go(m->alloc);
+	m->fate = over ? FATE_LOST : FATE_AWAY;
+	m->later = x.until;
+	m->replace = x.replace;
+}
+
 /* What becomes of an allocation that should run; false: it has nothing to do with the count any more. */
 static bool judge(struct reconcile *c, struct side *g, struct member *m)
 {
@@ -135,6 +162,10 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
 	if (a->observed == OBSERVED_LOST)
 		return false;
+	if (!alloc_is_live(a) && t && t->reschedule) {
+		m->fate = FATE_LEFT;
+		return true;
+	}
 	if (t && t->migrate && has_successor(c, a))
 		return false;
 	switch ((enum observed)a->observed) {
@@ -158,8 +189,8 @@ static bool judge(struct reconcile *c, struct side *g, struct member *m)
 	case OBSERVED_UNKNOWN:
 		break;
 	}
-	if (reconcile_node_is_gone(a))
-		m->fate = FATE_LOST;
+	if (absence_is(a))
+		judge_absent(c, m);
 	else if (t && t->migrate)
 		m->fate = t->drain ? FATE_LEAVES : FATE_MIGRATE;
 	else if (a->version == c->r->version)
@@ -176,9 +207,8 @@ static int by_index(const void *x, const void *y)
 		return a->index < b->index ? -1 : 1;
 	if (a->failed != b->failed)
 		return a->failed ? 1 : -1;
-	/* Of two with one name the newer one stays. */
 	return a->alloc->create_index != b->alloc->create_index
-	    ? (a->alloc->create_index > b->alloc->create_index ? -1 : 1)
+	    ? (a->alloc->create_index < b->alloc->create_index ? -1 : 1)
 	    : uuid_cmp(a->alloc->id, b->alloc->id);
 }
 
@@ -196,10 +226,9 @@ static void cut(struct side *g)
 
 static void stop_member(struct reconcile *c, struct member *m)
 {
-	struct alloc *a = m->alloc;
-	bool lost = m->fate == FATE_LOST;
+	bool lost = m->fate == FATE_LOST || m->fate == FATE_AWAY;
 	if (m->fate != FATE_DONE)
-		reconcile_stop(c, a, lost ? OBSERVED_LOST : -1, lost ? SAY_LOST : SAY_NOT_NEEDED);
+		reconcile_stop(c, m->alloc, lost ? OBSERVED_LOST : -1, SAY_NOT_NEEDED);
 }
 
 /* A place that is taken over for another reason than a failure keeps count of the failures before. */
@@ -216,12 +245,16 @@ static void replace(struct reconcile *c, struct side *g, struct member *m, struc
 	const struct reschedule_policy *p = g->spec->reschedule_policy;
 	switch (m->fate) {
 	case FATE_LOST:
-		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+		reconcile_lose(c, a);
 		u->place++;
 		break;
 	case FATE_MIGRATE:
 		reconcile_stop(c, a, -1, SAY_MIGRATING);
 		u->migrate++;
+		break;
+	case FATE_LEFT:
+		reconcile_stop(c, a, -1, SAY_LEFT);
+		u->place++;
 		break;
 	default:
 		w->stop_with = SAY_RESCHEDULED;
@@ -254,8 +287,10 @@ static bool is_unproven(const struct reconcile *c, const struct member *m, const
 		return m->alloc->version == c->r->version;
 	case FATE_LOST:
 	case FATE_MIGRATE:
+	case FATE_AWAY:
 	case FATE_LEAVES:
 	case FATE_RESCHEDULE:
+	case FATE_LEFT:
 		return true;
 	case FATE_REPLACE:
 	case FATE_DONE:
@@ -322,7 +357,16 @@ static void settle_member(struct reconcile *c, struct side *g, struct member *m,
 	case FATE_LOST:
 	case FATE_MIGRATE:
 	case FATE_RESCHEDULE:
+	case FATE_LEFT:
 		replace(c, g, m, u);
+		break;
+	case FATE_AWAY:
+		u->disconnect += m->alloc->observed != OBSERVED_UNKNOWN;
+		reconcile_leave_unknown(c, m->alloc, m->later);
+		if (m->replace)
+			keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
+		else
+			reconcile_keep(c, m->alloc);
 		break;
 	case FATE_LEAVES:
 		keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
@@ -341,7 +385,7 @@ static void settle_member(struct reconcile *c, struct side *g, struct member *m,
 	case FATE_HOLDS:
 		if (m->later)
 			LIST_ADD(c->a, c->out->laters, c->out->n_laters, c->out->cap_laters) =
-			    (struct later){m->alloc, m->later};
+			    (struct later){.alloc = m->alloc, .at = m->later};
 		u->ignore++;
 		break;
 	case FATE_DONE:
@@ -391,6 +435,7 @@ static void reconcile_counted(struct reconcile *c, struct side *g, struct desire
 	g->n = n;
 	if (g->n > 1)
 		qsort(g->members, g->n, sizeof(*g->members), by_index);
+	reconcile_names(c, g, u);
 	cut(g);
 	for (uint32_t i = 0; i < g->n; i++)
 		kept += !g->members[i].cut;
@@ -407,8 +452,9 @@ static void reconcile_counted(struct reconcile *c, struct side *g, struct desire
 /* Allocations that should not run hold their node until it says that they are gone; a node that is down never will. */
 static void settle_stopped(struct reconcile *c, struct alloc *a)
 {
-	if (alloc_is_live(a) && reconcile_node_is_gone(a))
-		reconcile_stop(c, a, OBSERVED_LOST, SAY_LOST);
+	const char *said = a->extra && a->extra->desired_description ? a->extra->desired_description : SAY_NOT_NEEDED;
+	if (alloc_is_live(a) && absence_is(a))
+		reconcile_stop(c, a, OBSERVED_LOST, said);
 }
 
 static void stop_unwanted(struct reconcile *c, struct alloc *a, struct desired_updates *u)
@@ -416,8 +462,7 @@ static void stop_unwanted(struct reconcile *c, struct alloc *a, struct desired_u
 	bool ended = a->observed == OBSERVED_COMPLETE || a->observed == OBSERVED_FAILED || a->observed == OBSERVED_LOST;
 	if (ended)
 		return;
-	bool lost = reconcile_node_is_gone(a);
-	reconcile_stop(c, a, lost ? OBSERVED_LOST : -1, lost ? SAY_LOST : SAY_NOT_NEEDED);
+	reconcile_stop(c, a, absence_is(a) ? OBSERVED_LOST : -1, SAY_NOT_NEEDED);
 	if (u)
 		u->stop++;
 }
@@ -434,10 +479,11 @@ static struct side *side_of(struct reconcile *c, struct alloc *a)
 	return NULL;
 }
 
+/* Was it stopped to be replaced? */
 static bool is_leaver(const struct alloc *a)
 {
-	return a->extra && uuid_is_nil(a->extra->next) && a->extra->desired_description &&
-	    !str_eq(a->extra->desired_description, SAY_NOT_NEEDED);
+	const char *said = a->extra && uuid_is_nil(a->extra->next) ? a->extra->desired_description : NULL;
+	return said && !str_eq(said, SAY_NOT_NEEDED) && !str_eq(said, SAY_RECONNECTED);
 }
 
 static void sort_out(struct reconcile *c, struct alloc *a)

@@ -5,6 +5,7 @@
 #ifndef SCHED_RECONCILE_H
 #define SCHED_RECONCILE_H
 
+#include "sched/absence.h"
 #include "sched/feasible.h"
 #include "sched/plan.h"
 
@@ -21,9 +22,10 @@ struct want { /* an allocation that should be */
 	bool penalty;      /* previous failed: its node, and those before it, are avoided */
 };
 
-struct later { /* an allocation that waits for its reschedule delay */
+struct later { /* an allocation that waits for an instant: its reschedule delay is over, or it is not waited for any more */
 	struct alloc *alloc;
 	int64_t at;
+	bool away; /* the latter */
 };
 
 struct reconciled {
@@ -61,8 +63,9 @@ void reconcile(const struct plan_request *r, struct arena *a, struct plan *plan,
 
 #define SAY_NOT_NEEDED  "alloc not needed due to job update"
 #define SAY_MIGRATING   "alloc is being migrated"
-#define SAY_LOST        "alloc is lost since its node is down"
+#define SAY_RECONNECTED "alloc not needed: another one of its name goes on after its node came back"
+#define SAY_LEFT        "alloc was stopped by its client, which had not heard the servers for long"
 #define SAY_UPDATING    "alloc is being updated due to job update"
-#define SAY_RESCHEDULED "alloc was rescheduled because it failed"
+#define SAY_RESCHEDULED "alloc was rescheduled because it failed" /* and SAY_LOST, SAY_UNKNOWN */
 
 #endif

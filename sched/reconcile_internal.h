@@ -11,9 +11,11 @@ enum fate {
 	FATE_HOLDS,      /* failed, and not replaced (yet): its name is taken */
 	FATE_DONE,       /* batch: has done its work */
 	FATE_LOST,
+	FATE_AWAY,       /* its node is silent: it may come back, and is waited for */
 	FATE_MIGRATE,
 	FATE_LEAVES,     /* is replaced first, and stopped when its replacement is healthy */
 	FATE_RESCHEDULE, /* failed, and replaced now */
+	FATE_LEFT,       /* its client stopped it by itself: replaced now, whatever it says of its end */
 };
 
 struct member {
@@ -21,7 +23,8 @@ struct member {
 	enum fate fate;
 	uint32_t index;
 	bool failed, cut;
-	int64_t later, delay;
+	int64_t later, delay; /* later: FATE_HOLDS: rescheduled then; FATE_AWAY: lost then, or NEVER */
+	bool replace;         /* FATE_AWAY: a copy runs meanwhile */
 };
 
 struct side { /* a group of the wanted version and the allocations that should run in it */
@@ -52,7 +55,12 @@ uint32_t reconcile_keep(struct reconcile *c, struct alloc *a); /* its position +
 struct want *reconcile_want(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
 /* One that takes the place of previous as soon as it has found one for itself. */
 struct want *reconcile_replacement(struct reconcile *c, const struct side *g, uint32_t index, struct alloc *previous);
-bool reconcile_node_is_gone(const struct alloc *a);
+/* Lost, or unknown for now (a change of the plan only when it is not yet) and looked at again when its time is over. */
+void reconcile_lose(struct reconcile *c, struct alloc *a);
+void reconcile_leave_unknown(struct reconcile *c, struct alloc *a, int64_t until);
+/* sched/reconcile_names.c. Members in order of their indexes: where several have one name, as after a node came back, one of
+ * them has it from here on, and the others are dealt with. */
+void reconcile_names(struct reconcile *c, struct side *g, struct desired_updates *u);
 /* When an update is looked at again that nothing tells about: after as long as an allocation needs to prove itself; while it does
  * not move, after twice as long as the time before, up to some minutes. */
 int64_t reconcile_look_again(const struct reconcile *c, const struct update_strategy *u, bool moves);

@@ -49,12 +49,26 @@ static bool is_asked_to_move(const struct alloc *a)
 	return a->extra && a->extra->transition && a->extra->transition->migrate;
 }
 
+/* Nothing takes its place, wherever it is: it belongs to its node. */
+static void sweep_absent(struct sweep *s, struct alloc *a)
+{
+	int64_t until = absence_of(a).until;
+	if (until <= s->c->r->now || is_asked_to_move(a)) {
+		reconcile_lose(s->c, a);
+		s->u->stop++;
+	} else {
+		s->u->disconnect += a->observed != OBSERVED_UNKNOWN;
+		reconcile_leave_unknown(s->c, a, until);
+		if (a->node)
+			s->there[a->node->slot] = true;
+	}
+}
+
 static void sweep_live(struct sweep *s, struct alloc *a)
 {
 	struct feasible *f = &s->g->feasible;
-	if (reconcile_node_is_gone(a)) {
-		reconcile_stop(s->c, a, OBSERVED_LOST, SAY_LOST);
-		s->u->stop++;
+	if (absence_is(a)) {
+		sweep_absent(s, a);
 	} else if (is_asked_to_move(a)) {
 		reconcile_stop(s->c, a, -1, a->node->draining ? SAY_MIGRATING : SAY_NOT_NEEDED);
 		s->u->stop++;
@@ -106,7 +120,7 @@ static void find_room(struct sweep *s)
 	for (uint32_t i = 0; i < s->g->n; i++) {
 		struct alloc *a = s->g->members[i].alloc;
 		int64_t at = NEVER;
-		if (!alloc_is_live(a) || reconcile_node_is_gone(a))
+		if (!alloc_is_live(a) || absence_is(a))
 			continue;
 		/* One of an older version that has to go anyway need not prove itself any more. */
 		bool proves = a->version == s->c->r->version || reconcile_in_place(s->c, s->g, a);

@@ -68,7 +68,7 @@ static bool beat(void *arg, struct node_entry *n)
 {
 	struct world *w = arg;
 	struct core_node_reply reply;
-	if (n->status == NODE_READY)
+	if (n->status == NODE_READY || n->status == NODE_INIT)
 		assert_int_equal(core_node_heartbeat(w->c, n->id, w->now, &reply, NULL), 0);
 	return true;
 }
@@ -128,6 +128,29 @@ int world_report(struct world *w, const struct alloc *a, const char *status)
 	MODEL_SET(alloc_update, &u, client_status, status);
 	objs_push(w->a, &all.allocs, &u);
 	return core_allocs_update(w->c, a->node->id, &all, w->now, &index, NULL);
+}
+
+void world_return_node(struct world *w, unsigned n, const char *status)
+{
+	struct alloc_updates all = {0};
+	struct core_node_reply reply;
+	uint64_t index;
+	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(n), w->now, &reply, NULL), 0);
+	world_settle(w);
+	if (!status)
+		return;
+	for (LINK_EACH(&world_node(w, n)->allocs, struct alloc, by_node, a)) {
+		struct alloc_update *u = MODEL_NEW(w->a, alloc_update);
+		char id[UUID_STR];
+		if (!alloc_holds(a))
+			continue;
+		MODEL_SET(alloc_update, u, id, arena_strdup(w->a, uuid_format(a->id, id)));
+		MODEL_SET(alloc_update, u, client_status, status);
+		objs_push(w->a, &all.allocs, u);
+	}
+	MODEL_SET(alloc_updates, &all, complete, (int64_t)reply.report);
+	assert_int_equal(core_allocs_update(w->c, fixture_node_id(n), &all, w->now, &index, NULL), 0);
+	world_settle(w);
 }
 
 struct alloc *world_first_alloc(struct world *w, const char *id)

@@ -33,6 +33,9 @@ struct job_entry *world_job(struct world *w, const char *id);
 struct node_entry *world_node(struct world *w, unsigned n);
 uint32_t world_count(struct world *w, const char *id, enum observed o);
 int world_report(struct world *w, const struct alloc *a, const char *status);
+/* A node that was away is heard again, and tells all that it has: every allocation of it that holds has this status; NULL: it
+ * tells nothing yet. */
+void world_return_node(struct world *w, unsigned n, const char *status);
 struct alloc *world_first_alloc(struct world *w, const char *id);
 
 #endif

@@ -374,10 +374,14 @@ static void send_update(struct sim *s, uint32_t n)
 		for (uint32_t k = 0; k < l->n_tasks; k++)
 			objmap_set(e->arena, &u->task_states, l->tasks[k].name, state_of(e->arena, l, &l->tasks[k]));
 		u->has |= MODEL_BIT(alloc_update, task_states);
+		if (l->stopping)
+			MODEL_SET(alloc_update, u, stopped, true);
 		e->versions[e->sent->allocs.n] = l->changes;
 		objs_push(e->arena, &e->sent->allocs, u);
 	}
-	if (e->sent->allocs.n)
+	if (c->report)
+		MODEL_SET(alloc_updates, e->sent, complete, c->report);
+	if (e->sent->allocs.n || c->report)
 		send(s, e);
 	else
 		sim_event_free(e);
@@ -417,6 +421,7 @@ static void serve_register(struct sim *s, uint32_t n)
 	struct event *answer = sim_event_new(s, EVENT_HELLO, n);
 
 	answer->ttl = out.heartbeat_ttl;
+	answer->report = (int64_t)out.report;
 	promise(s, n, out.heartbeat_ttl);
 	sim_hold(s, out.index, answer);
 }
@@ -432,6 +437,7 @@ static void serve_heartbeat(struct sim *s, uint32_t n)
 	struct event *answer = sim_event_new(s, EVENT_HELLO, n);
 
 	answer->ttl = r < 0 ? 0 : out.heartbeat_ttl;
+	answer->report = (int64_t)out.report;
 	if (r >= 0)
 		promise(s, n, out.heartbeat_ttl);
 	sim_hold(s, r < 0 ? core_state(s->core)->index : out.index, answer);
@@ -497,10 +503,17 @@ static void on_hello(struct sim *s, const struct event *e)
 		send_update(s, e->client);
 		request(s, EVENT_PULL, e->client);
 	}
+	if (e->report && e->report != c->report) {
+		c->report = e->report;
+		tell_all(s, c);
+		send_update(s, e->client);
+	}
 }
 
 static void on_ack(struct client_sim *c, const struct event *e)
 {
+	if (e->sent->complete == c->report)
+		c->report = 0;
 	for (uint32_t i = 0; i < e->sent->allocs.n; i++) {
 		const struct alloc_update *u = e->sent->allocs.v[i];
 		struct local_alloc *l = find(c, u->id);

@@ -14,6 +14,7 @@ struct seen {
 	uint32_t index;
 	uint8_t desired, observed, mark;
 	bool replaced;
+	bool lost_only; /* stopped, since its node was silent and for nothing else */
 };
 
 struct seen_eval {
@@ -86,6 +87,7 @@ static struct seen see(const struct alloc *a)
 	    .observed = a->observed,
 	    .mark = (uint8_t)drains_mark(a),
 	    .replaced = a->extra && !uuid_is_nil(a->extra->next),
+	    .lost_only = a->extra && str_eq(a->extra->desired_description, "alloc is lost since its node is down"),
 	};
 
 	snprintf(x.job, sizeof(x.job), "%s", a->version->spec->id);
@@ -218,6 +220,22 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 		    (long long)unproven, (long long)g->update->max_parallel);
 }
 
+/* It was given up, and is to run again: only what was nothing but lost, on a node that has just come back, of a job that wants it. */
+static void check_back(struct sim *s, const struct alloc *a, const struct seen *was)
+{
+	const struct job_entry *j = a->version->job;
+	char id[UUID_STR];
+
+	uuid_format(a->id, id);
+	if (!was->lost_only)
+		sim_fail(s, "allocation %s was stopped for another reason than being lost, and is to run again", id);
+	if (j->stop || a->version->modify_index < j->create_index || !job_group(j->current->spec, alloc_group(a)->name))
+		sim_fail(s, "allocation %s is to run again, and %s does not want it", id, j->id);
+	if (!a->node || (a->node->status != NODE_INIT && a->node->status != NODE_READY))
+		sim_fail(s, "allocation %s is to run again, and its node is away", id);
+	s->revived++;
+}
+
 static void check_followed(struct look *l, const struct seen *was, const struct alloc *a)
 {
 	struct sim *s = l->s;
@@ -233,13 +251,18 @@ static void check_followed(struct look *l, const struct seen *was, const struct 
 		sim_fail(s, "allocation %s is another than it was", id);
 	if (!uuid_eq(is.node, was->node) && a->node)
 		sim_fail(s, "allocation %s has moved to another node", id);
-	if (was->desired != DESIRED_RUN && is.desired != was->desired)
+	bool back = was->desired == DESIRED_STOP && was->observed == OBSERVED_LOST && is.desired == DESIRED_RUN;
+
+	if (back)
+		check_back(s, a, was);
+	if (was->desired != DESIRED_RUN && is.desired != was->desired && !back)
 		sim_fail(s, "allocation %s was %s and is %s", id, desired_names[was->desired], desired_names[is.desired]);
 	bool told = was->observed == OBSERVED_LOST && (is.observed == OBSERVED_COMPLETE || is.observed == OBSERVED_FAILED);
 
-	if (is_over(was->observed) && is.observed != was->observed && !told)
+	if (is_over(was->observed) && is.observed != was->observed && !told && !back)
 		sim_fail(s, "allocation %s was %s and is %s", id, observed_names[was->observed], observed_names[is.observed]);
-	if (is.observed == OBSERVED_LOST && was->observed != OBSERVED_LOST && a->node && a->node->status != NODE_DOWN)
+	if (is.observed == OBSERVED_LOST && was->observed != OBSERVED_LOST && a->node && a->node->status != NODE_DOWN &&
+	    a->node->status != NODE_DISCONNECTED)
 		sim_fail(s, "allocation %s is lost, and its node %s is not down", id, a->node->spec->name);
 	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN && was->observed != OBSERVED_FAILED &&
 	    str_eq(a->extra->desired_description, "alloc is being updated due to job update"))

@@ -186,6 +186,7 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 	totals->crashes += s.crashes;
 	totals->placements += s.placements;
 	totals->replaced += s.replaced;
+	totals->revived += s.revived;
 	totals->reasons += s.reasons;
 	totals->drains += s.drains;
 	bool ok = !s.failure[0];
@@ -244,8 +245,8 @@ int main(int argc, char **argv)
 		done++;
 	}
 	rmdir(in);
-	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64
+	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64 " came back, %" PRIu64
 	       " reasons checked, %" PRIu64 " drains done, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
-	    done, totals.steps, totals.placements, totals.replaced, totals.reasons, totals.drains, totals.crashes, failed);
+	    done, totals.steps, totals.placements, totals.replaced, totals.revived, totals.reasons, totals.drains, totals.crashes, failed);
 	return failed != 0;
 }

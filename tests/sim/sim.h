@@ -61,6 +61,7 @@ struct client_sim {
 	uint32_t life;     /* counts restarts: answers to an earlier life are dropped */
 	uint64_t work_index, told; /* told: a change of its work that it was woken for */
 	int64_t ttl, told_all; /* told_all: when it last reported everything */
+	int64_t report;        /* what the server wants to be told everything for; 0 = nothing */
 	struct local_alloc *allocs;
 	uint32_t n_allocs, cap_allocs;
 };
@@ -111,6 +112,7 @@ struct event {
 	struct alloc_updates *sent; /* EVENT_UPDATE, EVENT_ACK */
 	uint32_t *versions;         /* EVENT_UPDATE, EVENT_ACK: local_alloc.changes at the time of sending */
 	int64_t ttl;                /* EVENT_HELLO; 0 = not known to the server */
+	int64_t report;             /* EVENT_HELLO */
 };
 
 /* What an operator was told about a job, and may rely on until he asks for something else. */
@@ -173,7 +175,7 @@ struct sim {
 	uint32_t n_by_hand, cap_by_hand;
 	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
-	uint64_t steps, crashes, placements, replaced, reasons, drains;
+	uint64_t steps, crashes, placements, replaced, revived, reasons, drains;
 	bool verbose;
 	char failure[2048]; /* first broken invariant, "" = none */
 };

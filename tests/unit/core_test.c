@@ -252,6 +252,9 @@ static void test_a_silent_node_goes_down_and_its_work_elsewhere(void **unused)
 	assert_int_equal(world_count(w, "web", OBSERVED_LOST), 2);
 	assert_int_equal(world_node(w, 1)->used.allocs, 2);
 	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
+	assert_true(reply.report);
+	assert_int_equal(world_node(w, 0)->status, NODE_INIT);
+	world_return_node(w, 0, "complete");
 	assert_int_equal(world_node(w, 0)->status, NODE_READY);
 	world_free(w);
 }
@@ -319,9 +322,10 @@ static void test_a_lost_allocation_holds_its_room_until_its_node_says_that_it_en
 	/* The node is back, and the process may be there still: nothing is put on top of it. */
 	assert_int_equal(world_node(w, 0)->used.allocs, 1);
 	assert_int_equal(world_job(w, "big")->n_allocs, 1);
-	assert_int_equal(world_report(w, lost, "running"), 0);
 	assert_int_equal(lost->observed, OBSERVED_LOST);
+	world_pass_time(w, SECOND);
 	assert_int_equal(world_report(w, lost, "complete"), 0);
+	world_return_node(w, 0, "complete");
 	world_settle(w);
 	assert_int_equal(world_job(w, "big")->n_allocs, 2);
 	assert_int_equal(world_node(w, 0)->used.allocs, 1);
