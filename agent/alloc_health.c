@@ -9,14 +9,35 @@
 #define MIN_HEALTHY_DEFAULT (10 * SECOND)
 #define DEADLINE_DEFAULT    (5 * MINUTE)
 
-static const struct update_strategy *strategy(const struct alloc_run *a)
+static struct update_strategy by_migrate(const struct migrate_strategy *m)
+{
+	struct update_strategy u = {0};
+
+	MODEL_SET(update_strategy, &u, health_check, m->health_check);
+	if (MODEL_HAS(migrate_strategy, m, min_healthy_time))
+		MODEL_SET(update_strategy, &u, min_healthy_time, m->min_healthy_time);
+	if (MODEL_HAS(migrate_strategy, m, healthy_deadline))
+		MODEL_SET(update_strategy, &u, healthy_deadline, m->healthy_deadline);
+	return u;
+}
+
+/* What the allocation is judged by; false: it is not judged. */
+static bool strategy(const struct alloc_run *a, struct update_strategy *out)
 {
 	const struct job *j = a->job->job;
 	const struct update_strategy *u = a->group->update ? a->group->update : j->update;
+	const struct migrate_strategy *m = a->group->migrate ? a->group->migrate : j->migrate;
 
-	if (!str_eq(j->type, "service") || !u || str_eq(u->health_check, "manual") || (MODEL_HAS(update_strategy, u, max_parallel) && u->max_parallel <= 0))
-		return NULL;
-	return u;
+	if (!str_eq(j->type, "service"))
+		return false;
+	if (a->model->migrated && m) {
+		*out = by_migrate(m);
+		return true;
+	}
+	if (!u || str_eq(u->health_check, "manual") || (MODEL_HAS(update_strategy, u, max_parallel) && u->max_parallel <= 0))
+		return false;
+	*out = *u;
+	return true;
 }
 
 static int64_t min_healthy(const struct update_strategy *u)
@@ -27,15 +48,15 @@ static int64_t min_healthy(const struct update_strategy *u)
 void alloc_health_init(struct alloc_run *a)
 {
 	const struct deployment_status *given = a->model->deployment_status;
-	const struct update_strategy *u = strategy(a);
+	struct update_strategy u;
 
 	if (given && MODEL_HAS(deployment_status, given, healthy)) {
 		a->health = given->healthy ? 1 : -1;
 		a->health_at = given->timestamp;
 	}
-	if (u)
-		a->health_deadline = clock_monotonic() + (MODEL_HAS(update_strategy, u, healthy_deadline) && u->healthy_deadline > 0 ?
-			u->healthy_deadline : DEADLINE_DEFAULT);
+	if (strategy(a, &u))
+		a->health_deadline = clock_monotonic() + (MODEL_HAS(update_strategy, &u, healthy_deadline) && u.healthy_deadline > 0 ?
+			u.healthy_deadline : DEADLINE_DEFAULT);
 }
 
 /* Every task that lives as long as the allocation runs; the others have done their part or run. */
@@ -110,34 +131,34 @@ static void fail_by_deadline(struct alloc_run *a, const struct update_strategy *
 
 void alloc_health_step(struct alloc_run *a)
 {
-	const struct update_strategy *u = strategy(a);
+	struct update_strategy u;
 	int64_t now = clock_monotonic();
 	struct buf why cleanup_buf = BUF_INIT;
 
-	if (!u || a->health || a->stop_asked)
+	if (a->health || a->stop_asked || !strategy(a, &u))
 		return;
 	if (any_failed(a)) {
 		decide(a, -1, "Unhealthy because of failed task");
 		return;
 	}
 	bool up = all_up(a);
-	enum registry_health checks = up ? judge_checks(a, u, &why) : REGISTRY_FINE;
+	enum registry_health checks = up ? judge_checks(a, &u, &why) : REGISTRY_FINE;
 
 	if (!up || checks != REGISTRY_FINE)
 		a->healthy_since = 0;
 	else if (!a->healthy_since)
 		a->healthy_since = now;
-	if (a->healthy_since && now - a->healthy_since >= min_healthy(u)) {
+	if (a->healthy_since && now - a->healthy_since >= min_healthy(&u)) {
 		decide(a, 1, NULL);
 		return;
 	}
 	if (now >= a->health_deadline && checks != REGISTRY_UNKNOWN) {
-		fail_by_deadline(a, u, &why);
+		fail_by_deadline(a, &u, &why);
 		return;
 	}
 	int64_t next = now < a->health_deadline ? a->health_deadline : now + SECOND;
 
 	if (a->healthy_since)
-		next = MIN(next, a->healthy_since + min_healthy(u));
+		next = MIN(next, a->healthy_since + min_healthy(&u));
 	wake_at(a, next, now);
 }

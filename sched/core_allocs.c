@@ -38,14 +38,7 @@ static bool has_update_waiting(const struct job_entry *j)
 static bool moves_drain(const struct state *s, const struct alloc *a, const struct alloc_update *u)
 {
 	bool comes_up = a->observed != OBSERVED_RUNNING && str_eq(u->client_status, observed_names[OBSERVED_RUNNING]);
-	if (!comes_up && !u->deployment_status)
-		return false;
-	for (const struct alloc *x = a; x && x->extra && !uuid_is_nil(x->extra->previous);) {
-		x = state_alloc(s, x->extra->previous);
-		if (x && drain_is_soft(x))
-			return true;
-	}
-	return false;
+	return (comes_up || u->deployment_status) && drain_is_awaited(s, a);
 }
 
 /* Does the report tell an update that waits for the health of its allocations when to go on? */

@@ -3,6 +3,7 @@
 
 #include "sched/absence.h"
 #include "sched/core_internal.h"
+#include "sched/drain.h"
 #include "sched/fit.h"
 
 /* ---- evaluations that a change of a node asks for ---- */
@@ -292,6 +293,8 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 		struct allocation *view = alloc_view(a, x, of_another);
 
 		MODEL_SET(allocation, view, job_version, x->version->version);
+		if (drain_is_awaited(c->state, x))
+			MODEL_SET(allocation, view, migrated, true);
 		objs_push(a, &out->allocs, view);
 		if (!of_another)
 			versions[count++] = x->version;

@@ -32,11 +32,35 @@ struct alloc *drain_successor(const struct state *s, const struct alloc *a)
 	return last && last->desired == DESIRED_RUN && last->observed != OBSERVED_LOST ? last : NULL;
 }
 
+bool drain_is_awaited(const struct state *s, const struct alloc *a)
+{
+	for (const struct alloc *x = a; x && x->extra && !uuid_is_nil(x->extra->previous);) {
+		x = state_alloc(s, x->extra->previous);
+		if (x && drain_is_soft(x))
+			return true;
+	}
+	return false;
+}
+
+static bool has_services(const struct task_group *g)
+{
+	OBJS_EACH (&g->tasks, struct task, t)
+		if (t->services.n)
+			return true;
+	return g->services.n > 0;
+}
+
 bool drain_is_healthy(const struct alloc *replacement, int64_t now, int64_t *when)
 {
-	const struct migrate_strategy *m = alloc_group(replacement)->migrate;
+	const struct task_group *g = alloc_group(replacement);
+	const struct migrate_strategy *m = g->migrate;
+	const struct deployment_status *said = replacement->extra ? replacement->extra->deployment_status : NULL;
 	struct update_strategy u = {.min_healthy_time = m ? m->min_healthy_time : 0};
 
+	*when = NEVER;
+	if (m && !str_eq(m->health_check, "task_states") && has_services(g) &&
+	    !(said && MODEL_HAS(deployment_status, said, healthy)))
+		return false;
 	return update_is_healthy(replacement, &u, now, when);
 }
 
@@ -67,16 +91,14 @@ int64_t drain_time_to_stop(const struct alloc *a)
 {
 	const struct task_group *g = alloc_group(a);
 	int64_t slowest[STOP_KINDS] = {0};
-	bool listed = g->services.n > 0;
 
 	OBJS_EACH (&g->tasks, struct task, t) {
 		int64_t *most = &slowest[stop_kind(t)];
 
-		listed |= t->services.n > 0;
 		if (!t->lifecycle || !str_eq(t->lifecycle->hook, "poststop"))
 			*most = MAX(*most, t->shutdown_delay + t->kill_timeout);
 	}
-	return (listed ? DRAIN_CONSUL : 0) + g->shutdown_delay + slowest[STOP_LEADER] + slowest[STOP_OTHERS] + slowest[STOP_SIDECARS];
+	return (has_services(g) ? DRAIN_CONSUL : 0) + g->shutdown_delay + slowest[STOP_LEADER] + slowest[STOP_OTHERS] + slowest[STOP_SIDECARS];
 }
 
 /* When it is stopped whatever it does; NEVER without a deadline. */

@@ -39,7 +39,10 @@
 bool drain_is_soft(const struct alloc *a);
 /* The newest in the chain of what replaces a, as long as it should run; NULL: there is none (yet). */
 struct alloc *drain_successor(const struct state *s, const struct alloc *a);
-/* Whether a replacement has proved itself by its group's migrate block; *when as update_is_healthy(). */
+/* Does one that is softly on its way wait for it? */
+bool drain_is_awaited(const struct state *s, const struct alloc *a);
+/* Whether a replacement has proved itself by its group's migrate block; *when as update_is_healthy(). Checks of services are
+ * its client's to judge: before it has said so, the replacement of a group that has services is not healthy. */
 bool drain_is_healthy(const struct alloc *replacement, int64_t now, int64_t *when);
 /* Does the allocation keep the drain of its node from being done? */
 bool drain_waits_for(const struct alloc *a, bool ignore_system);

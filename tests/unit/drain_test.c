@@ -522,6 +522,38 @@ static void test_health_that_the_client_reports_counts(void **state UNUSED)
 	world_free(w);
 }
 
+static void test_with_services_to_check_only_the_client_says_what_is_healthy(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct job *j = service(w, "web", 1, 1);
+	struct task_group *g = j->task_groups.v[0];
+	struct service *s = MODEL_NEW(w->a, service);
+	struct node_work work;
+
+	MODEL_SET(service, s, name, "web");
+	objs_push(w->a, &g->services, s);
+	MODEL_SET(migrate_strategy, g->migrate, health_check, "checks");
+	world_run_job(w, j);
+	world_settle(w);
+	obey(w);
+	struct alloc *old = world_first_alloc(w, "web");
+	world_add_node(w, 1);
+	drain(w, 0, HOUR, false);
+	struct alloc *next = drain_successor(core_state(w->c), old);
+	/* The client hears that somebody waits for its verdict, and what by. */
+	core_node_work(w->c, w->a, fixture_node_id(1), 0, &work);
+	assert_true(((struct allocation *)work.allocs.v[0])->migrated);
+	core_node_work(w->c, w->a, fixture_node_id(0), 0, &work);
+	assert_false(((struct allocation *)work.allocs.v[0])->migrated);
+	report(w, next, "running", -1);
+	world_live(w, 5 * MINUTE);
+	assert_int_equal(old->desired, DESIRED_RUN);
+	assert_string_equal(code(w, 0), "replacement-unhealthy");
+	report(w, next, "running", 1);
+	assert_int_equal(old->desired, DESIRED_STOP);
+	world_free(w);
+}
+
 static void test_a_node_that_goes_down_ends_the_wait_for_it(void **state UNUSED)
 {
 	struct world *w = world_of(1);
@@ -676,6 +708,7 @@ int main(void)
 	    cmocka_unit_test(test_a_drain_can_be_changed_while_it_goes_on),
 	    cmocka_unit_test(test_a_replacement_that_fails_is_replaced_and_the_old_one_waits),
 	    cmocka_unit_test(test_health_that_the_client_reports_counts),
+	    cmocka_unit_test(test_with_services_to_check_only_the_client_says_what_is_healthy),
 	    cmocka_unit_test(test_a_node_that_goes_down_ends_the_wait_for_it),
 	    cmocka_unit_test(test_a_drain_goes_on_under_another_leader),
 	    cmocka_unit_test(test_a_drain_that_is_done_stays_done_when_its_node_registers_again),
