@@ -159,6 +159,8 @@ static int transport_error(const struct cli *c, const struct ask *q, const struc
 
 static int refused(int status, const char *body, size_t n, struct err *e)
 {
+	if (status == 413)
+		return err_set(e, -EREMOTEIO, "Unexpected response code: 413 (the request is larger than the agent takes: limits { http_max_body })");
 	return err_set(e, status == 404 ? -ENOENT : -EREMOTEIO, "Unexpected response code: %d (%.*s)", status, (int)n,
 	    n ? body : "");
 }

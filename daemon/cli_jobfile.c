@@ -10,6 +10,8 @@
 #include "daemon/cli_print.h"
 #include "daemon/jobspec.h"
 
+enum { KEPT_SOURCE = 1 << 20 }; /* bytes of a job file */
+
 extern char **environ;
 
 static int read_stdin(struct buf *out, struct err *e)
@@ -71,9 +73,11 @@ static int read_source(const char *path, struct buf *out, struct err *e)
 	return rc;
 }
 
-/* What the server keeps of the way in which the job was written. */
+/* What the server keeps of the way in which the job was written; nothing of a file that is mostly data. */
 static struct job_submission *submission(const struct cli *c, const struct buf *text, bool json)
 {
+	if (text->len > KEPT_SOURCE)
+		return NULL;
 	struct job_submission *s = MODEL_NEW(c->arena, job_submission);
 	const struct strs *vars = arg_list(c->args, "var"), *files = arg_list(c->args, "var-file");
 	cleanup_buf struct buf b = BUF_INIT;

@@ -102,6 +102,12 @@ def test_huge_strings_and_deep_job_files_are_refused(cluster):
         f.write('job "x" {\n  datacenters = ["dc1"]\n  group "g" {\n    cuont = 3\n  }\n}\n')
     out, err = a.cli("job", "validate", path, expect=1)
     check("deep.nomad:4" in out + err and "cuont" in out + err, out + err)
+    # A file that is mostly data is run; the server has the job then, and not the text as well.
+    with open(path, "w") as f:
+        f.write('job "data" {\n  datacenters = ["dc1"]\n  type = "batch"\n  group "g" {\n    count = 0\n    task "t" {\n      driver = "raw_exec"\n'
+                '      config {\n        command = "true"\n      }\n      env {\n        A = "%s"\n      }\n    }\n  }\n}\n' % ("x" * 9_000_000))
+    a.cli("job", "run", "-detach", path)
+    check(a.get("/v1/job/data/submission").status == 404, "the text is kept")
     big = a.put("/v1/jobs", b'{"Job": {"ID": "' + b"x" * 10_000_000 + b'"}}')
     check(400 <= big.status <= 500, str(big.status))
     # A body beyond the limit is refused by its announced length: 413, or the connection ends before that is read.
