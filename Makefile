@@ -147,8 +147,9 @@ demo: ## install what is missing, build, run the example job on a one-machine cl
 deps: ## install the packages that building needs
 	@scripts/install-deps build
 
-format: ## bring the sources into form
-	clang-format -i $(foreach l,$(LAYERS),$(l)/*.c $(l)/*.h) $(wildcard packaging/*/*.[ch] tests/*/*.c tests/*/*.h)
+format: ## bring the lines that were changed since the last commit into form (SINCE=main: since that one)
+	@command -v git-clang-format >/dev/null || { echo "make format: git-clang-format is missing (package clang-format)" >&2; exit 1; }
+	git clang-format --force --extensions c,h $(or $(SINCE),HEAD)
 
 docs: $(BUILD)/drover ## bring docs/ and etc/drover.conf up to date with the tables of commands, options and routes
 	@mkdir -p docs
