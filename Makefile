@@ -13,9 +13,9 @@ SECONDS_ ?= $(or $(SECONDS),60)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
 	-Wformat=2 -Wpointer-arith -Wundef -Wwrite-strings -Wno-format-nonliteral
 OPT_release := -O2 -g -fno-plt -D_FORTIFY_SOURCE=2
-OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_debug   := -O0 -g
-OPT_fuzz    := -w -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+OPT_fuzz    := -w -O1 -gline-tables-only -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LD_release  := -Wl,--as-needed -Wl,-z,relro,-z,now -pie
 LD_asan     := -fsanitize=address,undefined
 LD_debug    :=

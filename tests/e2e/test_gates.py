@@ -12,7 +12,7 @@ class Copy:
     def __init__(self, cluster):
         self.dir = os.path.join(cluster.dir, "a copy")
         os.makedirs(self.dir)
-        for name in ("Makefile", "README.md", "base", "discovery", "sched", "agent", "daemon", "docs", "etc", "scripts",
+        for name in (".ci", "Makefile", "README.md", "base", "discovery", "sched", "agent", "daemon", "docs", "etc", "scripts",
                      "packaging", "tests"):
             source = os.path.join(ROOT, name)
             if os.path.isdir(source):
@@ -193,6 +193,37 @@ def test_leaves(cluster): raise SystemExit(0)
     said = c.read("e2e.failed")
     for words in ("FAILED zz fails", "the reason", "FAILED zz dies", "FAILED zz ends", "FAILED zz leaves"):
         check(words in said, said)
+
+
+def test_check_counts_everything_and_names_at_its_end_what_failed(cluster):
+    c = Copy(cluster)
+    for name in os.listdir(c.path("scripts")):
+        if name.startswith(("install-", "check-")):
+            c.script("scripts/" + name, "echo good\n")
+    tools = c.path("instead")
+    os.makedirs(tools)
+    c.script("instead/shellcheck", "exit 0\n")
+    # What would build makes executables that end at once; the unit tests count as their runner does.
+    c.script("instead/make", """mkdir -p build/asan build/fuzz
+case "$*" in *unit*) echo "5 1" >build/asan/unit.count; printf 'FAILED a_test:\\nfirst reason\\n' >build/asan/unit.failed; exit 1 ;; esac
+printf '#!/bin/sh\\necho step; echo "$0: runtime error: second reason"; exit 1\\n' >build/asan/sim; chmod +x build/asan/sim
+""")
+    c.script("scripts/fuzz", "echo 2 0 >build/fuzz/fuzz.count\n")
+    c.script("tests/e2e/run", "echo much; seq 100; echo last words; exit 1\n")
+    env = dict(os.environ, PATH=tools + ":" + os.environ["PATH"], BUILD="build")
+    out = c.fails("scripts/check", env=env)
+    end = out[out.index("== what failed"):]
+    for words in ("FAILED a_test", "first reason", "FAILED 30 seconds of simulated clusters", "second reason",
+                  "FAILED e2e ended without a count", "last words"):
+        check(words in end, out)
+    check(out.splitlines()[-1] == "%d passed, 3 failed" % (out.count("    ok ") + 5 + 2), out)
+    c.script("tests/e2e/run", 'echo 7 0 >"$O/e2e.count"\n')
+    c.script("instead/make", """mkdir -p build/asan build/fuzz
+case "$*" in *unit*) echo "5 0" >build/asan/unit.count ;; esac
+printf '#!/bin/sh\\n' >build/asan/sim; chmod +x build/asan/sim
+""")
+    out = c.passes("scripts/check", env=env)
+    check("what failed" not in out and out.splitlines()[-1] == "%d passed, 0 failed" % (out.count("    ok ") + 5 + 2 + 7), out)
 
 
 def test_the_gate_of_the_simulators_seed_compares_whole_runs(cluster):
