@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "discovery/fetch.h"
 #include "packaging/scale-in/metadata.h"
 
@@ -33,6 +34,8 @@ static struct provider *aws_open(const struct settings *s)
 	a->base = (struct provider){&provider_aws, s};
 	a->metadata = metadata_new(s->aws.metadata);
 	a->channel = fetch_channel_new();
+	if (str_empty(s->aws.hook))
+		log_info("scale-in", "aws-asg: no lifecycle hook is named: notices are acted on, but nothing holds the machine");
 	return &a->base;
 }
 

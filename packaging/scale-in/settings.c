@@ -41,7 +41,7 @@ static const struct option {
 
     O("aws", "group", TEXT, aws.group, .example = "ci", .help = "name of the auto scaling group; when left out, the instance's tag aws:autoscaling:groupName as the metadata has it"),
     O("aws", "hook", TEXT, aws.hook, .example = "drover-drain", .help = "name of its lifecycle hook for autoscaling:EC2_INSTANCE_TERMINATING; without one nothing holds the instance, and notices alone are acted on"),
-    O("aws", "leave_states", WORDS, aws.leave_states, .unset = "Terminated Warmed:Terminated Warmed:Stopped Warmed:Hibernated", .help = "target lifecycle states for which the node is drained"),
+    O("aws", "leave_states", WORDS, aws.leave_states, .unset = "Terminated Warmed:Terminated Warmed:Stopped Warmed:Hibernated Warmed:Running", .help = "target lifecycle states for which the node is drained"),
     O("aws", "rebalance", CHOICE, aws.rebalance, .unset = "ignore", .choices = " ignore drain ", .help = "on a rebalance recommendation: ignore it, or drain without deadline"),
     O("aws", "spot_margin", TIME, aws.spot_margin, .unset = "10s", .max = MINUTE, .help = "the drain ends so long before a spot instance is interrupted"),
     O("aws", "region", TEXT, aws.region, .example = "eu-west-1", .help = "region; as the metadata has it when left out"),

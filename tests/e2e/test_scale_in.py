@@ -146,6 +146,10 @@ def test_kill_9_changes_nothing_nothing_is_drained_or_completed_twice(cluster):
         cloud.hold = threading.Event()
         m.start()
         eventually("heartbeats go on", lambda: len(cloud.heartbeats) > before + 1)
+        m.agent.kill()  # the build goes on, and nobody can say whether the node is empty
+        before = len(cloud.heartbeats)
+        eventually("heartbeats go on without the agent", lambda: len(cloud.heartbeats) > before + 2)
+        m.agent.start()
         eventually("the completion is on its way", lambda: cloud.completions)
         check(m.phase() == "releasing", m.phase())
         m.stop(signal.SIGKILL)  # before the answer
