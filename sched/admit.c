@@ -331,6 +331,10 @@ static void fill_group(const struct context *c, struct task_group *g)
 	fill_reschedule(c, g);
 	fill_migrate(c, g);
 	fill_update(c, g);
+	if (g->disconnect) {
+		MODEL_DEFAULT(disconnect_strategy, g->disconnect, replace, true);
+		DEFAULT_STR(disconnect_strategy, g->disconnect, reconcile, "best_score");
+	}
 	if (!g->ephemeral_disk)
 		g->ephemeral_disk = MODEL_NEW(c->a, ephemeral_disk);
 	MODEL_DEFAULT(ephemeral_disk, g->ephemeral_disk, sticky, false);

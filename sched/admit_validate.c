@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "sched/absence.h"
 #include "sched/admit.h"
 #include "sched/problems.h"
 #include "sched/state.h"
@@ -114,6 +115,28 @@ static void check_migrate(struct problems *p, const struct migrate_strategy *m)
 	problems_nest(p, &inner, "%s", "");
 }
 
+static void check_disconnect(struct problems *p, const struct task_group *g)
+{
+	const struct disconnect_strategy *d = g->disconnect;
+	char a[DURATION_STR];
+	int64_t lost = d ? d->lost_after : g->max_client_disconnect;
+	int64_t stop = d ? d->stop_on_client_after : g->stop_after_client_disconnect;
+	if (lost < 0)
+		problems_add(p, "%s cannot be negative: %s", d ? "lost_after" : "max_client_disconnect", duration_format(lost, a));
+	if (stop < 0)
+		problems_add(p, "%s cannot be negative: %s", d ? "stop_on_client_after" : "stop_after_client_disconnect",
+		    duration_format(stop, a));
+	if (lost > 0 && stop > 0)
+		problems_add(p, "%s", d ? "only one of lost_after and stop_on_client_after may be given: what is stopped is not waited for"
+		                             : "only one of max_client_disconnect and stop_after_client_disconnect may be given");
+	if (d && !str_empty(d->reconcile) && !absence_keep_is_known(d->reconcile))
+		problems_add(p, "reconcile is \"%s\"; expected best_score, keep_original, keep_replacement or longest_running",
+		    d->reconcile);
+	if (d && (g->max_client_disconnect || g->stop_after_client_disconnect || g->prevent_reschedule_on_lost))
+		problems_add(p, "max_client_disconnect, stop_after_client_disconnect and prevent_reschedule_on_lost may not be given "
+		                     "beside a disconnect block, which takes their place");
+}
+
 /* ---- groups ---- */
 
 static void check_volumes(struct problems *p, const struct task_group *g)
@@ -168,6 +191,7 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 		    (long long)DISK_MAX);
 	check_update(p, g->update);
 	check_migrate(p, g->migrate);
+	check_disconnect(p, g);
 	if (g->scaling && g->scaling->max && (g->count > g->scaling->max || g->count < g->scaling->min))
 		problems_add(p, "Task group count %lld is outside of its scaling limits, %lld to %lld", (long long)g->count,
 		    (long long)g->scaling->min, (long long)g->scaling->max);

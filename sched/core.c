@@ -265,7 +265,7 @@ static struct eval_entry *newest_ready(const struct eval_entry *e)
 	return (struct eval_entry *)e;
 }
 
-static void put_cancelled(struct core *c, const struct eval_entry *kept)
+static void put_cancelled(struct core *c, const struct eval_entry *kept, bool awaits)
 {
 	struct link *head = &kept->job->evals;
 	uint32_t open = kept->job->n_open_evals;
@@ -273,6 +273,8 @@ static void put_cancelled(struct core *c, const struct eval_entry *kept)
 		struct eval_entry *x = CONTAINER_OF(l, struct eval_entry, by_job);
 		if (x != kept && x->status == EVAL_PENDING && x->place == BROKER_READY)
 			entry_eval_cancel(&c->entry, x->id, "canceled after more recent eval was processed");
+		else if (x != kept && x->status == EVAL_PENDING && !awaits && str_eq(x->spec->triggered_by, PLAN_TIMEOUT))
+			entry_eval_cancel(&c->entry, x->id, "canceled since nothing is away any more");
 		open -= x->status == EVAL_PENDING || x->status == EVAL_BLOCKED;
 	}
 }
@@ -353,7 +355,7 @@ static void fail_plan(struct core *c, const struct eval_entry *e, struct plan *p
 	MODEL_SET(eval, after, status, eval_status_names[EVAL_FAILED]);
 	MODEL_SET(eval, after, status_description, why);
 	MODEL_SET(eval, after, modify_time, now);
-	*p = (struct plan){.seed = p->seed, .eval = after};
+	*p = (struct plan){.seed = p->seed, .eval = after, .awaits = true};
 	if (e->job->current) {
 		struct eval *again = core_eval(c, a, 0, e->job, "max-plan-attempts", now);
 		MODEL_SET(eval, again, wait_until, now + MINUTE);
@@ -392,7 +394,7 @@ static void process(struct core *c, struct eval_entry *e, int64_t now)
 	MODEL_SET(eval, p.eval, snapshot_index, (int64_t)c->state->index);
 	core_begin(c, now);
 	entry_plan(&c->entry, &p);
-	put_cancelled(c, e);
+	put_cancelled(c, e, p.awaits);
 	bool done = str_eq(p.eval->status, eval_status_names[EVAL_COMPLETE]);
 	if (blocked && blocked != e && (done || makes_blocked(&p)))
 		entry_eval_cancel(&c->entry, blocked->id, "canceled after more recent eval was processed");

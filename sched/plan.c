@@ -245,11 +245,11 @@ static bool is_awaited(const struct planner *p, const char *trigger, int64_t at)
 	return false;
 }
 
-static bool has_followup(const struct planner *p, const struct alloc *a)
+static bool has_followup(const struct planner *p, const struct alloc *a, const char *trigger)
 {
 	struct uuid id = a->extra ? a->extra->followup_eval : (struct uuid){0};
 	const struct eval_entry *e = uuid_is_nil(id) ? NULL : state_eval(p->r->state, id);
-	return e && e->status == EVAL_PENDING && e->spec->wait_until > p->r->now;
+	return e && e->status == EVAL_PENDING && e->spec->wait_until > p->r->now && str_eq(e->spec->triggered_by, trigger);
 }
 
 static int by_time(const void *x, const void *y)
@@ -269,9 +269,10 @@ static void follow_up(struct planner *p)
 		qsort(rec->laters, rec->n_laters, sizeof(*rec->laters), by_time);
 	for (uint32_t i = 0; i < rec->n_laters; i++) {
 		const struct later *l = &rec->laters[i];
-		if (has_followup(p, l->alloc))
+		const char *trigger = l->away ? PLAN_TIMEOUT : "alloc-failure";
+		p->out->awaits |= l->away;
+		if (has_followup(p, l->alloc, trigger))
 			continue;
-		const char *trigger = l->away ? "max-disconnect-timeout" : "alloc-failure";
 		if (!e || l->at > e->wait_until + LATER_WINDOW || !str_eq(e->triggered_by, trigger)) {
 			struct eval *fresh = new_eval(p, trigger, EVAL_PENDING,
 			    l->away ? "created for when its node is not waited for any longer" : "created for delayed rescheduling");

@@ -36,6 +36,8 @@ struct plan_mark { /* desired state stays: only these change */
 	bool move_version;         /* in-place update to plan.version */
 };
 
+#define PLAN_TIMEOUT "max-disconnect-timeout" /* triggered_by of the evaluation that stops waiting for what is away */
+
 struct plan {
 	struct uuid seed;
 	struct job_version *version; /* of the placements and in-place updates; NULL when the job is gone */
@@ -48,6 +50,7 @@ struct plan {
 	struct objs metrics;   /* struct alloc_metric, shared by the placements of a group */
 	struct eval *eval;     /* the evaluation after it: status, failed groups, queued counts, annotations */
 	struct objs new_evals; /* struct eval: blocked, follow-ups */
+	bool awaits;           /* something of the job is away and given time: evaluations for when that is over are needed */
 };
 
 /* The scheduler: pure. Reconciles and places for one evaluation. ids of new evaluations and placements are derived
