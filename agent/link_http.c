@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include <event2/event.h>
+#include <event2/http.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -54,6 +55,7 @@ struct link_http {
 	struct call *calls;
 	int64_t ttl;
 	int64_t patient_until; /* monotonic: so long calls wait for a first server to become known */
+	char *registering;       /* what is asked to register: where this client belongs, so that no other cluster takes it */
 	char id[64], secret[64]; /* of the node, known from its registration on */
 };
 
@@ -357,7 +359,7 @@ static void http_register(struct server_link *l, const struct node *node, link_d
 	snprintf(h->id, sizeof(h->id), "%s", node->id);
 	snprintf(h->secret, sizeof(h->secret), "%s", node->secret_id ? node->secret_id : "");
 	codec_to_json(&body, &type_node, node, CODEC_PEER, 0, 0);
-	start(h, CALL_REGISTER, "register", &body, 0, done, arg);
+	start(h, CALL_REGISTER, h->registering, &body, 0, done, arg);
 }
 
 static void http_heartbeat(struct server_link *l, link_done_fn *done, void *arg)
@@ -407,6 +409,7 @@ static void http_close(struct server_link *l)
 		call_free(h->calls);
 	sources_free(h->sources);
 	servers_free(h->servers);
+	free(h->registering);
 	free(h);
 }
 
@@ -468,6 +471,14 @@ const struct servers *link_http_list(const struct server_link *l)
 	return CONTAINER_OF(l, struct link_http, link)->servers;
 }
 
+static char *where_it_belongs(const struct sources_config *c)
+{
+	cleanup_free char *region = evhttp_encode_uri(str_or(c->region, "global"));
+	cleanup_free char *log = c->log ? evhttp_encode_uri(c->log) : NULL;
+
+	return xasprintf("register?region=%s%s%s", region, log ? "&log=" : "", log ? log : "");
+}
+
 int link_http_new(struct fetcher *f, const struct link_http_config *config, struct server_link **out, struct err *e)
 {
 	struct link_http *h = xcalloc(1, sizeof(*h));
@@ -486,6 +497,7 @@ int link_http_new(struct fetcher *f, const struct link_http_config *config, stru
 		return rc;
 	}
 	servers_take(h->servers, h->sources, clock_monotonic());
+	h->registering = where_it_belongs(&config->sources);
 	*out = &h->link;
 	return 0;
 }

@@ -85,6 +85,17 @@ static void say_hello(struct call *c, const struct core_node_reply *reply)
 	call_json(c, 200);
 }
 
+/* A client with a kv_prefix belongs to the servers whose journal lies there; it may have heard of others, as DNS does not tell. */
+static bool is_elsewhere(struct call *c)
+{
+	const char *log = call_query(c, "log"), *own = call_daemon(c)->config->consul.kv_prefix;
+
+	if (!log || !server_replica(call_daemon(c)->server) || str_eq(log, own))
+		return false;
+	call_error(c, 503, "this server belongs to another cluster: its journal lies at \"%s\" in Consul, and not at \"%s\"", own, log);
+	return true;
+}
+
 static void put_register(struct call *c)
 {
 	struct node *node = MODEL_NEW(call_arena(c), node);
@@ -92,7 +103,7 @@ static void put_register(struct call *c)
 	struct core_node_reply reply;
 	const char *secret = call_header(c, "X-Nomad-Token");
 
-	if (call_decode(c, &type_node, node) < 0)
+	if (is_elsewhere(c) || call_decode(c, &type_node, node) < 0)
 		return;
 	if (!str_eq(node->id, call_param(c, "id"))) {
 		call_error(c, 400, "the node's ID \"%s\" is not that of the path", node->id ? node->id : "");

@@ -52,6 +52,11 @@ static int consul_append(struct journal *base, uint64_t index, const void *p, si
 	return 0;
 }
 
+uint64_t journal_consul_seq(const struct journal *j)
+{
+	return kvlog_seq(of(j)->writer);
+}
+
 static bool has_chores(const struct consul_journal *j)
 {
 	return kvlog_has_chores(j->writer) && clock_monotonic() >= j->chores_from;

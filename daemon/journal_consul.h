@@ -10,5 +10,6 @@
 
 /* Takes over the writer. index: of the last entry in the log. */
 struct journal *journal_consul_new(struct kvlog_writer *w, uint64_t index);
+uint64_t journal_consul_seq(const struct journal *j); /* of the last batch that is known to be in the log; not while the thread works */
 
 #endif

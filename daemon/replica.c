@@ -11,7 +11,9 @@
 
 #define CLAIM_AGAIN   (200 * MILLI)
 #define PATIENCE      (1 * SECOND) /* before it is logged what is waited for */
-#define RESTORE_AFTER (4 * SECOND) /* a leader that is there puts the lock back before that */
+/* A leader that is there puts back at once what was deleted; then who led until now, who has all of it; then who has followed. */
+#define RESTORE_PAST  (2 * SECOND)
+#define RESTORE_AFTER (4 * SECOND)
 
 const char *const replica_state_names[REPLICA_STATES] = {"reading", "following", "claiming", "leading", "leaving", "halted"};
 
@@ -41,6 +43,12 @@ struct replica {
 	struct event *again;         /* claim once more; also ends the reader, outside of its callbacks */
 	struct core *core;           /* the owner's, followed; NULL before the first */
 	struct core *next;           /* being read, ours; takes core's place at the end of the log */
+	struct {
+		const struct core *core; /* the owner's; NULL = none */
+		uint64_t seq;
+		int64_t at;              /* clock_now() when it ceased to lead */
+	} past;
+	bool had_all; /* core is a copy of what is past: no other server has read more of the log that is gone */
 
 	struct kvlog_lock lock;      /* head: in lock_arena */
 	struct arena *lock_arena;
@@ -79,7 +87,9 @@ enum replica_state replica_state(const struct replica *r)
 
 bool replica_is_read(const struct replica *r)
 {
-	return r->core != NULL;
+	const struct core *past = r->past.core;
+
+	return r->core || (past && core_state((struct core *)past)->index == core_committed(past));
 }
 
 const char *replica_leader(const struct replica *r)
@@ -99,6 +109,8 @@ void replica_position(const struct replica *r, struct kvlog_position *out)
 	*out = (struct kvlog_position){0};
 	if (r->reader)
 		kvlog_reader_position(r->reader, out);
+	if (!r->core && r->past.core)
+		out->at = r->past.at;
 }
 
 const char *replica_trouble(const struct replica *r)
@@ -205,7 +217,7 @@ static void say_waits(struct replica *r)
 /* A log that was read and is not there any more: whether it may be begun anew, where it ended. */
 static bool may_restore(struct replica *r)
 {
-	int64_t left = r->gone_since + RESTORE_AFTER - clock_monotonic();
+	int64_t left = r->gone_since + (r->had_all ? RESTORE_PAST : RESTORE_AFTER) - clock_monotonic();
 
 	if (left > 0)
 		set_again(r, left);
@@ -289,17 +301,42 @@ static void note_gone(struct replica *r)
 	r->gone_since = !gone ? 0 : r->gone_since ? r->gone_since : clock_monotonic();
 }
 
+static void give_core(struct replica *r, struct core *core)
+{
+	r->past.core = NULL;
+	r->core = core;
+	r->ops->on_core(r->arg, core);
+}
+
+/* Neither the lock is there nor as much of the log as this server knows from when it led: then that is where the log ends. */
+static void remember(struct replica *r)
+{
+	uint64_t read = (uint64_t)r->lock.head.index;
+
+	if (r->lock.exists) {
+		r->had_all = false;
+		return;
+	}
+	if (r->past.core && core_committed(r->past.core) > read) {
+		r->had_all = true;
+		give_core(r, core_copy(r->past.core));
+	}
+	if (r->had_all) {
+		r->lock.head.seq = (int64_t)r->past.seq;
+		r->lock.head.index = (int64_t)core_committed(r->core);
+	}
+}
+
 static void on_lock(void *arg, const struct kvlog_lock *lock)
 {
 	struct replica *r = arg;
 	bool changed = !str_eq(r->lock.session, lock->session);
 
 	keep_lock(r, lock);
+	remember(r);
 	note_gone(r);
-	if (r->next) {
-		r->core = STEAL(r->next);
-		r->ops->on_core(r->arg, r->core);
-	}
+	if (r->next && !r->had_all)
+		give_core(r, STEAL(r->next));
 	if (r->state == REPLICA_READING)
 		move(r, REPLICA_FOLLOWING);
 	r->ops->on_followed(r->arg);
@@ -398,11 +435,14 @@ void replica_set_feature(struct replica *r, int64_t level)
 	r->config.me.feature = level;
 }
 
-void replica_rejoin(struct replica *r)
+void replica_rejoin(struct replica *r, const struct core *past, uint64_t seq)
 {
 	if (r->state != REPLICA_LEADING)
 		return;
-	r->lost = false;
+	r->past.core = past;
+	r->past.seq = seq;
+	r->past.at = clock_now();
+	r->lost = r->had_all = false;
 	r->gone_since = 0;
 	r->lock = (struct kvlog_lock){0};
 	move(r, REPLICA_READING);

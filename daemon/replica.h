@@ -1,7 +1,7 @@
 /*
  * replica: a server that shares its journal with others in Consul. It follows the log in a core that can be read, stands for
  * the leader lock whenever that is free, and turns its core into a leading one when it gets it. One leader writes; who lost the
- * lock forgets what it believed and reads the log anew. A log that somebody deleted is put back by who has read it.
+ * lock reads the log anew. A log that somebody deleted is put back by who has read it, best of all by who led until then.
  */
 #ifndef DAEMON_REPLICA_H
 #define DAEMON_REPLICA_H
@@ -37,7 +37,7 @@ struct replica_ops {
 	void (*on_followed)(void *arg); /* it has grown; may come often */
 	/* It leads, over this journal, which is the owner's from now on. */
 	void (*on_lead)(void *arg, struct core *core, struct journal *j);
-	/* The lock is lost or may be lost: the owner stops using core and journal, closes both, then calls replica_rejoin(). */
+	/* The lock is lost or may be lost: the owner closes the journal, retires the core, then calls replica_rejoin(). */
 	void (*on_lost)(void *arg, const char *why);
 	void (*on_state)(void *arg); /* state, leader or trouble are different */
 	void (*on_missing_check)(void *arg); /* Consul does not know the TTL check */
@@ -51,12 +51,15 @@ void replica_free(struct replica *r); /* not from inside the callbacks */
 void replica_stand(struct replica *r, bool may, const char *why);
 /* The feature level that all servers of this cluster read; counts from the next time on that this one takes the lock. */
 void replica_set_feature(struct replica *r, int64_t level);
-void replica_rejoin(struct replica *r);
+/* past: the core that led, retired, which stays the owner's and alive until on_core gives another; seq: of the last batch that it
+ * wrote. It is read until the log has been read, if all of it was committed; and when the log is not there any more, it is what the
+ * log is begun anew with, for nobody has read more. */
+void replica_rejoin(struct replica *r, const struct core *past, uint64_t seq);
 /* Gives up lock and session for good; done is called when Consul knows, or does not answer within 2 s. */
 void replica_leave(struct replica *r, void (*done)(void *arg), void *arg);
 
 enum replica_state replica_state(const struct replica *r);
-bool replica_is_read(const struct replica *r); /* a core was given and the log is followed */
+bool replica_is_read(const struct replica *r); /* the owner's core may be read: one that was given, or what is past */
 /* "host:port" of the server that holds the lock, "" when nobody does. */
 const char *replica_leader(const struct replica *r);
 const struct log_head *replica_head(const struct replica *r); /* of the lock as read last */

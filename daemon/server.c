@@ -392,7 +392,7 @@ void server_end_leading(struct server *s)
 {
 	if (s->thread)
 		journal_thread_stop(STEAL(s->thread));
-	core_close(STEAL(s->core));
+	core_retire(s->core);
 	s->journal->ops->close(STEAL(s->journal));
 	evtimer_del(s->timer);
 	evtimer_del(s->pulse);

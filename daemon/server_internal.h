@@ -45,7 +45,7 @@ struct server {
 
 /* server.c */
 int server_begin_leading(struct server *s, struct err *e); /* core and journal are set: starts the thread */
-void server_end_leading(struct server *s);                 /* ends thread, core, journal; not while the thread works on Consul */
+void server_end_leading(struct server *s);                 /* ends thread and journal, retires the core; not while the thread works on Consul */
 void server_fail_rests(struct server *s, const char *failure);
 void server_fail(struct server *s, const char *why);       /* fatal */
 void server_watch_core(struct server *s);                  /* changes of the core wake the watchers */

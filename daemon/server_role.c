@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/journal_consul.h"
 #include "daemon/server_internal.h"
 
 #define LEADER_HEARD_WITHIN (10 * SECOND)
@@ -118,15 +119,16 @@ void server_step_down(struct server *s, const char *why)
 
 void server_go_on_stepping_down(struct server *s)
 {
+	uint64_t seq;
+
 	server_fail_rests(s, "this server lost its leadership; what was asked for may have been done or not");
+	seq = journal_consul_seq(s->journal);
 	server_end_leading(s);
-	s->core = core_new(&s->core_config);
-	server_watch_core(s);
 	s->role = ROLE_FOLLOWS;
 	free(STEAL(s->trouble));
 	watch_wake_all(s->watch);
 	if (!s->left)
-		replica_rejoin(s->replica);
+		replica_rejoin(s->replica, s->core, seq);
 	tell(s);
 }
 

@@ -131,6 +131,26 @@ int core_lead(struct core *c, struct journal *j, int64_t now, struct err *e)
 	return uuid_is_nil(c->state->seed) ? write_genesis(c, now, e) : 0;
 }
 
+void core_retire(struct core *c)
+{
+	c->journal = NULL;
+	c->state->observe = NULL;
+}
+
+static void put_into_copy(void *arg, const void *p, size_t n)
+{
+	struct err bug = ERR_INIT;
+	if (core_follow(arg, 0, p, n, &bug))
+		die("a state cannot be read back from its own snapshot: %s", err_str(&bug));
+}
+
+struct core *core_copy(const struct core *from)
+{
+	struct core *c = core_new(&from->config);
+	snapshot_write(from->state, put_into_copy, c);
+	return c;
+}
+
 bool core_leads(const struct core *c)
 {
 	return c->journal != NULL;

@@ -41,7 +41,7 @@ struct core;
 
 /*
  * A core either leads: it owns the journal and decides; or it follows: entries that are committed elsewhere are handed to it
- * in order, it can be read, and nothing below but core_follow, core_lead, core_state, core_committed, core_why, core_why_job, core_drain,
+ * in order, it can be read, and nothing below but core_follow, core_lead, core_copy, core_state, core_committed, core_why, core_why_job, core_drain,
  * core_node_work, core_stats and core_close may be called. A follower becomes a leader by core_lead; a leader never follows again, since its
  * state may hold what was never committed.
  */
@@ -53,6 +53,10 @@ int core_follow(struct core *core, uint64_t index, const void *p, size_t n, stru
  * stays the caller's. */
 int core_lead(struct core *core, struct journal *j, int64_t now, struct err *e);
 bool core_leads(const struct core *core);
+/* A leader ceases to be one: it is only read from here on, and neither fed nor asked to lead. What it decided and never committed
+ * stays in its state. */
+void core_retire(struct core *core);
+struct core *core_copy(const struct core *core); /* a follower with the same state */
 /* All of it: replays the journal and leads. Takes ownership of neither. */
 int core_open(const struct core_config *c, struct journal *j, int64_t now, struct core **out, struct err *e);
 void core_close(struct core *core);

@@ -112,12 +112,44 @@ static void test_an_entry_out_of_order_is_refused(void **unused)
 	world_free(w);
 }
 
+static void test_who_led_is_read_and_copied_with_what_was_never_committed(void **unused)
+{
+	struct world *w = world_new();
+	struct core_eval_reply reply;
+	struct err e = ERR_INIT;
+
+	(void)unused;
+	world_add_node(w, 0);
+	world_run_job(w, fixture_job(w->a, "before", "service", 2, 10, 10));
+	world_settle(w);
+	struct core_register_request req = {.job = fixture_job(w->a, "web", "service", 1, 10, 10)};
+	assert_int_equal(core_job_register(w->c, &req, w->now, &reply, &e), 0);
+	uint64_t digest = state_digest(core_state(w->c)), committed = core_committed(w->c);
+	assert_true(core_state(w->c)->index > committed);
+	core_retire(w->c);
+	assert_false(core_leads(w->c));
+	assert_true(core_committed(w->c) == committed);
+	struct core *copy = core_copy(w->c);
+	assert_true(state_digest(core_state(copy)) == digest && state_digest(core_state(w->c)) == digest);
+	assert_true(core_committed(copy) == core_state(w->c)->index);
+	/* The copy can lead. */
+	struct journal *j = journal_memory_new();
+	assert_int_equal(core_lead(copy, j, w->now, &e), 0);
+	while (core_step(copy, w->now))
+		;
+	assert_int_equal(state_job(core_state(copy), "default", "web")->n_allocs, 1);
+	core_close(copy);
+	j->ops->close(j);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_follower_has_the_state_of_the_leader),
 	    cmocka_unit_test(test_a_follower_reads_a_snapshot_and_the_log_after_it),
 	    cmocka_unit_test(test_a_follower_that_takes_over_goes_on_with_what_was_pending),
+	    cmocka_unit_test(test_who_led_is_read_and_copied_with_what_was_never_committed),
 	    cmocka_unit_test(test_leading_an_empty_log_begins_it),
 	    cmocka_unit_test(test_an_entry_out_of_order_is_refused),
 	};
