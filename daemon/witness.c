@@ -53,7 +53,7 @@ static bool doubt_at(void *arg, struct node_entry *n)
 	const struct search *s = arg;
 
 	if (str_eq(n->spec->http_addr, s->address))
-		core_node_doubt(s->core, n->id, clock_now());
+		core_node_suspect(s->core, n->id, SUSPECT_CONSUL, clock_now());
 	return true;
 }
 

@@ -109,6 +109,7 @@ static int apply_node(struct apply *c, struct wire *w)
 	if (fresh || n->status != (enum node_status)status)
 		n->status_since = c->time;
 	n->status = (enum node_status)status;
+	n->seen = c->time;
 	n->eligible = !str_eq(spec->scheduling_eligibility, "ineligible");
 	n->modify_index = c->index;
 	node_capacity_grew(c->s, n);
@@ -116,16 +117,9 @@ static int apply_node(struct apply *c, struct wire *w)
 	return 0;
 }
 
-/* A node's spec is shared and never changes: a change is a copy. Fills in a new event at its end. */
-static struct node *copy_with_event(struct apply *c, const struct node *old, struct wire *w, struct arena *arena)
+/* A node's spec is shared and never changes: a change is a copy. */
+static struct node_event *push_event(struct apply *c, struct node *spec, struct node_event *ev, struct arena *arena)
 {
-	struct node *spec = model_copy(arena, &type_node, old);
-	const char *message = wire_str(w, arena), *subsystem = wire_str(w, arena);
-	if (str_empty(message))
-		return spec;
-	struct node_event *ev = MODEL_NEW(arena, node_event);
-	MODEL_SET(node_event, ev, message, message);
-	MODEL_SET(node_event, ev, subsystem, subsystem);
 	MODEL_SET(node_event, ev, timestamp, c->time);
 	MODEL_SET(node_event, ev, create_index, (int64_t)c->index);
 	if (spec->events.n >= NODE_EVENTS_KEPT) {
@@ -135,6 +129,19 @@ static struct node *copy_with_event(struct apply *c, const struct node *old, str
 	}
 	objs_push(arena, &spec->events, ev);
 	spec->has |= MODEL_BIT(node, events);
+	return ev;
+}
+
+/* Fills in a new event at its end, when there is one. */
+static struct node *copy_with_event(struct apply *c, const struct node *old, struct wire *w, struct arena *arena)
+{
+	struct node *spec = model_copy(arena, &type_node, old);
+	const char *message = wire_str(w, arena), *subsystem = wire_str(w, arena);
+	if (str_empty(message))
+		return spec;
+	struct node_event *ev = push_event(c, spec, MODEL_NEW(arena, node_event), arena);
+	MODEL_SET(node_event, ev, message, message);
+	MODEL_SET(node_event, ev, subsystem, subsystem);
 	return spec;
 }
 
@@ -167,6 +174,8 @@ static int apply_node_status(struct apply *c, struct wire *w)
 	else if (status == NODE_READY && n->status == NODE_INIT)
 		MODEL_SET(node, spec, last_alloc_update_index, (int64_t)c->index);
 	n->status = (enum node_status)status;
+	if (status == NODE_READY || status == NODE_INIT)
+		n->seen = c->time;
 	return node_replace(c, n, arena, spec);
 }
 
@@ -206,6 +215,38 @@ static int apply_node_drain(struct apply *c, struct wire *w)
 	MODEL_SET(node, spec, scheduling_eligibility, eligible ? "eligible" : "ineligible");
 	n->eligible = eligible;
 	return node_replace(c, n, arena, spec);
+}
+
+static int apply_node_event(struct apply *c, struct wire *w)
+{
+	struct node_entry *n = state_node(c->s, wire_uuid(w));
+	struct arena *arena = arena_new();
+	struct node_event *ev = entry_take_object(w, &type_node_event, arena);
+	if (!n || !ev) {
+		arena_free(arena);
+		return apply_bad(c, "the event of a node that does not exist, or one that cannot be read");
+	}
+	struct node *spec = model_copy(arena, &type_node, n->spec);
+	push_event(c, spec, ev, arena);
+	int r = node_set_spec(c, n, arena, spec);
+	if (r)
+		return r;
+	n->modify_index = c->index;
+	state_changed(c, TABLE_NODES, n, false);
+	return 0;
+}
+
+/* What nobody looks at while a leader goes on: it wakes nobody. */
+static int apply_nodes_seen(struct apply *c, struct wire *w)
+{
+	while (w->p < w->end) {
+		uint64_t slot = wire_u64(w), ago = wire_u64(w);
+		struct node_entry *n = slot < c->s->cap_nodes ? c->s->nodes[slot] : NULL;
+		if (!n || w->bad || ago > INT32_MAX)
+			return apply_bad(c, "word of a node that does not exist, or from a time that cannot be");
+		n->seen = MAX(n->seen, c->time - (int64_t)ago * SECOND);
+	}
+	return 0;
 }
 
 static int apply_node_delete(struct apply *c, struct wire *w)
@@ -301,6 +342,8 @@ static const struct {
     [ENTRY_JOB_STABLE] = {apply_job_stable, true, false},
     [ENTRY_NODE] = {apply_node, true, false},
     [ENTRY_NODE_STATUS] = {apply_node_status, true, false},
+    [ENTRY_NODE_EVENT] = {apply_node_event, true, false},
+    [ENTRY_NODES_SEEN] = {apply_nodes_seen, true, false},
     [ENTRY_NODE_ELIGIBILITY] = {apply_node_eligibility, true, false},
     [ENTRY_NODE_DELETE] = {apply_node_delete, true, false},
     [ENTRY_NODE_DRAIN] = {apply_node_drain, true, false},

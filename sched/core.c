@@ -19,6 +19,7 @@ static void fill_defaults(struct core_config *c)
 	if (!(c->max_heartbeats_per_second > 0))
 		c->max_heartbeats_per_second = 50;
 	DEFAULT(failover_heartbeat_ttl, 5 * MINUTE);
+	DEFAULT(witness_grace, 2 * MINUTE);
 	DEFAULT(node_gc_threshold, 24 * HOUR);
 	DEFAULT(job_gc_interval, 5 * MINUTE);
 	DEFAULT(job_gc_threshold, 4 * HOUR);
@@ -65,6 +66,7 @@ struct core *core_new(const struct core_config *config)
 	fill_defaults(&c->config);
 	c->state = state_new();
 	broker_init(&c->broker);
+	nodes_init(&c->nodes);
 	return c;
 }
 
@@ -102,7 +104,7 @@ static void rebuild(struct core *c, int64_t now)
 		if (n)
 			core_returns_changed(c, n);
 		if (n && n->status != NODE_DOWN && n->status != NODE_DISCONNECTED)
-			nodes_expect(&c->nodes, n, now + c->config.failover_heartbeat_ttl);
+			core_node_await(c, n, now);
 		/* What was blocked is asked once: nobody remembers what was freed before the stop. */
 		if (n)
 			node_capacity_grew(c->state, n);
@@ -456,9 +458,7 @@ void core_why_job(struct core *c, struct arena *a, const struct job_entry *job, 
 
 void core_tick(struct core *c, int64_t now)
 {
-	struct node_entry *n;
-	while ((n = nodes_missed(&c->nodes, now)))
-		core_node_missed(c, n, now);
+	core_liveness_tick(c, now);
 	core_returns_tick(c, now);
 	if (c->next_gc > now)
 		return;
@@ -587,6 +587,6 @@ void core_stats(const struct core *c, struct core_stats *out)
 	out->evals_ready = c->broker.ready.n;
 	out->evals_waiting = c->broker.waiting.n;
 	out->evals_blocked = c->broker.n_blocked;
-	out->heartbeats_active = c->nodes.deadlines.n;
+	out->heartbeats_active = c->nodes.timers.n;
 	out->journal_bytes = c->journal ? c->journal->ops->log_bytes(c->journal) : 0;
 }

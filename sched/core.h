@@ -21,7 +21,8 @@ struct core_config { /* durations in ns; zero means the default in brackets */
 	int64_t heartbeat_grace;           /* [10s] */
 	int64_t min_heartbeat_ttl;         /* [10s] */
 	double max_heartbeats_per_second;  /* [50] */
-	int64_t failover_heartbeat_ttl;    /* after a start, before the first heartbeat of a node [5m] */
+	int64_t failover_heartbeat_ttl;    /* at most so long a new leader waits for a node's first word [5m] */
+	int64_t witness_grace;             /* beyond the TTL, for a silent node that somebody still sees alive [2m] */
 	int64_t node_gc_threshold;         /* [24h] */
 	int64_t job_gc_interval;           /* [5m] */
 	int64_t job_gc_threshold;          /* [4h] */
@@ -123,14 +124,13 @@ struct core_node_reply {
 	uint64_t written; /* the entry that this made, to be waited for; 0 = none */
 	uint64_t report;  /* it was away, since this index, and is `initializing` until it has reported all of its allocations; or 0 */
 };
-/* Registers or re-registers; checks the secret when the id is known (-EPERM on another). */
+/* Registers or re-registers; checks the secret when the id is known (-EPERM on another). -EEXIST: the id is that of a node at
+ * another address, which still heartbeats. */
 int core_node_register(struct core *core, const struct node *node, int64_t now, struct core_node_reply *out,
     struct err *e);
 /* -ENOENT: register again. */
 int core_node_heartbeat(struct core *core, struct uuid id, int64_t now, struct core_node_reply *out, struct err *e);
 int core_node_eligibility(struct core *core, struct uuid id, bool eligible, int64_t now, uint64_t *index, struct err *e);
-/* Another witness does not see its machine either: half of its time to live without a beat is enough, until it is heard. */
-void core_node_doubt(struct core *core, struct uuid id, int64_t now);
 /* Sets, changes or cancels a drain (sched/drain.h). */
 struct core_drain_request {
 	const struct drain_spec *spec; /* NULL: cancel */
@@ -143,6 +143,25 @@ int core_node_drain(struct core *core, struct uuid id, const struct core_drain_r
 /* Meta of a drain that ends when the node comes back: it is eligible again then. */
 #define CORE_DRAIN_UNTIL   "until"
 #define CORE_DRAIN_RESTART "restart"
+/*
+ * A node that is suspected is asked about, before it is called down: the owner of the core takes the questions, asks both
+ * witnesses (Consul's health of the node's machine, and the node itself at its address), and tells what they say.
+ */
+enum witness_word { WITNESS_UNKNOWN, WITNESS_ALIVE, WITNESS_DEAD, WITNESS_WORDS };
+enum suspicion {
+	SUSPECT_LATE,   /* its heartbeat, by the grace: the core's own */
+	SUSPECT_BROKE,  /* the request that it held broke off; not one when the node asks again within a second */
+	SUSPECT_CONSUL, /* Consul calls its machine critical */
+};
+void core_node_suspect(struct core *core, struct uuid id, enum suspicion why, int64_t now);
+/* The node asks for work: it has not broken off. No heartbeat. */
+void core_node_asks(struct core *core, struct uuid id);
+/* The next node to be asked about; false: nobody, or enough are being asked about. Each question is given out once and must be
+ * answered within CORE_ANSWER_WITHIN, or nobody knows. */
+bool core_next_question(struct core *core, struct uuid *id, int64_t now);
+#define CORE_ANSWER_WITHIN (10 * SECOND)
+#define CORE_QUESTIONS     64 /* at once */
+void core_node_witness(struct core *core, struct uuid id, enum witness_word consul, enum witness_word probe, int64_t now);
 /* The node says that it is gone, in an orderly way: down at once. */
 int core_node_leave(struct core *core, struct uuid id, int64_t now, uint64_t *index, struct err *e);
 /* The operation and what it still waits for; NULL: no such node. */

@@ -53,8 +53,17 @@ uint32_t core_put_node_evals(struct core *c, struct arena *a, const struct node_
     int64_t now, struct strs *ids);
 /* System jobs do not try again by themselves what ended; marks it, of a node or of a job (the other NULL), to be tried again. */
 void core_put_retries(struct core *c, const struct node_entry *n, const struct job_entry *j);
+
+/* sched/core_liveness.c */
 /* The node has spoken: when it is expected next, and the answer. */
 void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t index, struct core_node_reply *out);
+void core_node_await(struct core *c, struct node_entry *n, int64_t now); /* this server begins to lead */
+/* Down, with an event that says why. */
+void core_node_missed(struct core *c, struct node_entry *n, const char *why, int64_t now);
+/* The id of a known node is asked for from elsewhere while that node heartbeats: -EEXIST with what to do, and an event. */
+int core_node_refuse_twin(struct core *c, struct node_entry *old, const struct node *given, int64_t now, struct err *e);
+void core_liveness_tick(struct core *c, int64_t now);
+
 /* sched/core_returns.c: nodes that were away. */
 bool core_node_has_news(const struct node_entry *n); /* that it has to tell before it is ready */
 uint64_t core_node_report(const struct node_entry *n); /* core_node_reply.report */
@@ -68,7 +77,6 @@ void core_returns_changed(struct core *c, const struct node_entry *n);
 void core_returns_tick(struct core *c, int64_t now); /* who tells nothing for too long is ready, too */
 /* May the allocation go on that was given up and of which its node, back again, says this? */
 bool core_alloc_revives(const struct alloc *a, const struct alloc_update *u);
-void core_node_missed(struct core *c, struct node_entry *n, int64_t now);
 
 void core_drains_changed(struct core *c, enum state_table table, const void *obj);
 /* Decides about draining nodes when it is time; busy: evaluations are ready, so that more will change soon. */

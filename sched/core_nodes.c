@@ -158,6 +158,8 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 	struct uuid id = {0};
 	struct node_entry *old = !str_empty(given->id) && !uuid_parse(given->id, &id) ? state_node(c->state, id) : NULL;
 	int r = check_node(given, old, &id, e);
+	if (!r && old)
+		r = core_node_refuse_twin(c, old, given, now, e);
 	if (r)
 		return r;
 	if (old && old->draining && waits_for_restart(old)) {

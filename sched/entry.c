@@ -10,6 +10,8 @@ const char *const entry_kind_names[ENTRY_KINDS] = {
     [ENTRY_NODE_ELIGIBILITY] = "node eligibility",
     [ENTRY_NODE_DELETE] = "node delete",
     [ENTRY_NODE_DRAIN] = "node drain",
+    [ENTRY_NODE_EVENT] = "node event",
+    [ENTRY_NODES_SEEN] = "nodes seen",
     [ENTRY_EVAL] = "evaluation",
     [ENTRY_EVAL_CANCEL] = "evaluation cancel",
     [ENTRY_EVAL_DELETE] = "evaluation delete",
@@ -156,6 +158,14 @@ void entry_node_drain(struct buf *b, struct uuid id, const struct drain_strategy
 	wire_put_u64(b, eligible);
 	wire_put_str(b, message);
 	wire_put_str(b, "Drain");
+	entry_close(b, o);
+}
+
+void entry_node_event(struct buf *b, struct uuid id, const struct node_event *ev)
+{
+	size_t o = entry_open(b, ENTRY_NODE_EVENT);
+	wire_put_uuid(b, id);
+	entry_put_object(b, &type_node_event, ev);
 	entry_close(b, o);
 }
 

@@ -45,6 +45,8 @@ enum entry_kind {
 	ENTRY_SNAP_END,
 	ENTRY_NODE_DRAIN, /* uuid, object drain_strategy (without fields: none), object drain_metadata, u64 eligible, str message, str subsystem */
 	ENTRY_ALLOC_REVIVE, /* uuid: what was given up as lost should run again, and is unknown until its client says more */
+	ENTRY_NODE_EVENT, /* uuid, object node_event: message, subsystem and details */
+	ENTRY_NODES_SEEN, /* { u64 slot, u64 seconds before the entry's time } to the end */
 	ENTRY_KINDS,
 };
 extern const char *const entry_kind_names[ENTRY_KINDS]; /* for messages: "job", "plan", ... */
@@ -65,6 +67,7 @@ void entry_node_status(struct buf *b, struct uuid id, enum node_status status, c
 void entry_node_eligibility(struct buf *b, struct uuid id, bool eligible, const char *message);
 void entry_node_drain(struct buf *b, struct uuid id, const struct drain_strategy *strategy, const struct drain_metadata *last,
     bool eligible, const char *message);
+void entry_node_event(struct buf *b, struct uuid id, const struct node_event *ev);
 void entry_node_delete(struct buf *b, struct uuid id);
 void entry_eval(struct buf *b, const struct eval *e);
 void entry_eval_cancel(struct buf *b, struct uuid id, const char *description);

@@ -1,15 +1,46 @@
 #include "sched/nodes.h"
 
+void nodes_init(struct nodes *n)
+{
+	link_init(&n->suspects);
+	n->seen_at = NEVER;
+}
+
+void nodes_release(struct nodes *n)
+{
+	heap_free(&n->timers);
+}
+
+int64_t nodes_shortest_ttl(const struct core_config *c, uint32_t n_nodes)
+{
+	return MAX((int64_t)((double)n_nodes / c->max_heartbeats_per_second * (double)SECOND), c->min_heartbeat_ttl);
+}
+
 int64_t nodes_ttl(const struct core_config *c, uint32_t n_nodes, struct uuid node, int64_t now)
 {
-	int64_t base = (int64_t)((double)n_nodes / c->max_heartbeats_per_second * (double)SECOND);
-	base = MAX(base, c->min_heartbeat_ttl);
+	int64_t base = nodes_shortest_ttl(c, n_nodes);
 	return base + (int64_t)(uuid_derive(node, (uint64_t)now).lo % (uint64_t)MAX(base, 1));
 }
 
-void nodes_expect(struct nodes *n, struct node_entry *node, int64_t deadline)
+void nodes_set(struct nodes *n, struct node_entry *node, enum life_phase phase, int64_t at)
 {
-	heap_set(&n->deadlines, &node->deadline, deadline - n->excused);
+	struct node_life *l = &node->life;
+	n->asked -= l->phase == LIFE_ASKED;
+	n->asked += phase == LIFE_ASKED;
+	link_remove(&l->queue);
+	if (phase == LIFE_SUSPECT)
+		link_append(&n->suspects, &l->queue);
+	l->phase = (uint8_t)phase;
+	if (phase == LIFE_NONE)
+		heap_remove(&n->timers, &l->timer);
+	else
+		heap_set(&n->timers, &l->timer, at);
+}
+
+void nodes_forget(struct nodes *n, struct node_entry *node)
+{
+	nodes_set(n, node, LIFE_NONE, 0);
+	node->life.told = false;
 }
 
 void nodes_heard(struct nodes *n, struct node_entry *node, int64_t now, int64_t ttl, int64_t grace)
@@ -34,26 +65,16 @@ void nodes_excuse(struct nodes *n, int64_t time)
 	n->excused += time;
 }
 
-void nodes_forget(struct nodes *n, struct node_entry *node)
+struct node_entry *nodes_due(const struct nodes *n, int64_t now)
 {
-	heap_remove(&n->deadlines, &node->deadline);
-}
-
-struct node_entry *nodes_missed(const struct nodes *n, int64_t now)
-{
-	struct heap_item *first = heap_first(&n->deadlines);
-	return first && first->key + n->excused <= now ? CONTAINER_OF(first, struct node_entry, deadline) : NULL;
+	struct heap_item *first = heap_first(&n->timers);
+	return first && first->key <= nodes_time(n, now) ? CONTAINER_OF(first, struct node_entry, life.timer) : NULL;
 }
 
 int64_t nodes_deadline(const struct nodes *n)
 {
-	struct heap_item *first = heap_first(&n->deadlines);
-	return first ? first->key + n->excused : NEVER;
-}
-
-void nodes_release(struct nodes *n)
-{
-	heap_free(&n->deadlines);
+	struct heap_item *first = heap_first(&n->timers);
+	return MIN(first ? first->key + n->excused : NEVER, n->seen_at);
 }
 
 static void put_shared(struct buf *b, const struct strmap *m)

@@ -1,7 +1,7 @@
 /*
  * Bodies of the records (bricks of base/wire.h):
  *   head     u64 index, u64 n { u64 last index of the table }, uuid cluster, uuid seed
- *   node     u64 slot, u64 create, modify, alloc index, i64 status since, object node
+ *   node     u64 slot, u64 create, modify, alloc index, i64 status since, object node, i64 last seen
  *   job      str namespace, str id, u64 flags (1 purged, 2 evaluated), u64 create, modify, summary index,
  *            u64 n { str group, 7 x u64 counters }
  *   version  u64 flags (1 in the history, 2 stable), u64 version, u64 modify index, i64 submit time, object job,
@@ -64,6 +64,7 @@ static void write_node(struct writer *w, const struct node_entry *n)
 	put_indexes(&w->b, (const uint64_t[]){n->create_index, n->modify_index, n->alloc_index}, 3);
 	wire_put_i64(&w->b, n->status_since);
 	entry_put_object(&w->b, &type_node, n->spec);
+	wire_put_i64(&w->b, n->seen);
 	entry_close(&w->b, o);
 	emit(w);
 }
@@ -325,6 +326,7 @@ int apply_snap_node(struct apply *c, struct wire *w)
 	n->modify_index = at.modify_index;
 	n->alloc_index = at.alloc_index;
 	n->status_since = at.status_since;
+	n->seen = w->p < w->end ? wire_i64(w) : 0;
 	int r = node_set_spec(c, n, arena, spec);
 	return r;
 }

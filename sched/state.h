@@ -124,6 +124,17 @@ struct job_entry {
 };
 #define JOB_VERSIONS_KEPT 6
 
+/* What a leader knows of a node's life; no part of the state. Phases: sched/nodes.h; times: its counted ones. */
+struct node_life {
+	struct heap_item timer; /* when the node is looked at next */
+	struct link queue;      /* among those that are to be asked about */
+	uint8_t phase, why;     /* enum life_phase; enum suspicion */
+	uint8_t consul, probe;  /* enum witness_word: what was said last */
+	bool told;              /* events say that something is amiss */
+	int64_t heard, due;     /* its last word; when its time to live is over */
+	int64_t refused;        /* when somebody else was refused its id last */
+};
+
 struct node_entry { /* in chunks by slot, what every search reads first, so that searching is reading straight on */
 	struct uuid id;
 	uint32_t slot;       /* index in state.nodes, stable for the life of the entry */
@@ -140,20 +151,19 @@ struct node_entry { /* in chunks by slot, what every search reads first, so that
 	uint32_t n_allocs;
 	uint64_t create_index, modify_index, alloc_index; /* alloc_index: last change of what is desired */
 	int64_t status_since;
+	int64_t seen; /* last heard of, by the clock of the servers: at its registration, then now and then (ENTRY_NODES_SEEN) */
 	struct node_gone *gone;    /* deleted allocations for the client to forget, newest last; a bounded courtesy, in no
 	                            * snapshot: a client that misses one drops the folder by age */
 	uint32_t n_gone;
 	/* Not journaled: */
-	struct heap_item deadline; /* of the heartbeat, owned by sched/nodes, as are the next two */
-	int64_t heard;             /* last heartbeat, without what was excused; 0 = none since this server leads */
-	bool doubted;              /* since then */
+	struct node_life life;     /* owned by sched/nodes */
 	bool freed;                /* on state.freed, or known to the broker as dirty */
 	struct node_entry *freed_next;
 };
 #define NODES_IN_CHUNK   64
 #define NODE_NO_CLASS    UINT32_MAX
 #define NODE_GONE_KEPT   64
-#define NODE_EVENTS_KEPT 10
+#define NODE_EVENTS_KEPT 20
 struct node_gone {
 	uint64_t index;
 	struct uuid alloc;

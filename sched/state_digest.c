@@ -51,7 +51,8 @@ static uint64_t digest_node(struct buf *b, const struct node_entry *n)
 	wire_put_uuid(b, n->id);
 	PUT_ALL(b, n->slot, n->status, n->eligible, n->draining, (uint64_t)n->total.cpu, (uint64_t)n->total.memory,
 	    (uint64_t)n->total.disk, (uint64_t)n->used.cpu, (uint64_t)n->used.memory, (uint64_t)n->used.disk,
-	    (uint64_t)n->used.allocs, n->n_allocs, n->create_index, n->modify_index, n->alloc_index, (uint64_t)n->status_since);
+	    (uint64_t)n->used.allocs, n->n_allocs, n->create_index, n->modify_index, n->alloc_index, (uint64_t)n->status_since,
+	    (uint64_t)n->seen);
 	codec_put(b, &type_node, n->spec);
 	return hash(b, 2);
 }

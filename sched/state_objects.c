@@ -194,6 +194,7 @@ struct node_entry *node_entry_new(struct state *s, struct uuid id, uint32_t slot
 	n->eligible = true;
 	n->ports = port_set_new();
 	link_init(&n->allocs);
+	link_init(&n->life.queue);
 	s->nodes[slot] = n;
 	s->n_nodes++;
 	uuid_table_add(s->nodes_by_id, n);

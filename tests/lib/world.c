@@ -54,12 +54,22 @@ void world_settle(struct world *w)
 	world_commit(w);
 }
 
+static void answer_questions(struct world *w)
+{
+	struct uuid id;
+	while (!w->unasked && core_next_question(w->c, &id, w->now)) {
+		w->questions++;
+		core_node_witness(w->c, id, w->consul, w->probe, w->now);
+	}
+}
+
 void world_pass_time(struct world *w, int64_t d)
 {
 	for (int64_t end = w->now + d; w->now < end;) {
 		int64_t next = core_next_deadline(w->c);
 		w->now = MIN(MAX(next, w->now + 1), end);
 		core_tick(w->c, w->now);
+		answer_questions(w);
 		world_settle(w);
 	}
 }

@@ -15,6 +15,9 @@ struct world {
 	struct core *c;
 	struct core_config config;
 	int64_t now;
+	enum witness_word consul, probe; /* what is said of every node that is asked about */
+	bool unasked;                    /* nobody takes the questions */
+	unsigned questions;
 	struct arena *a;
 	uint64_t rng;
 };

@@ -248,7 +248,7 @@ static void test_a_silent_node_goes_down_and_its_work_elsewhere(void **unused)
 	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
 	assert_int_equal(world_node(w, 1)->status, NODE_READY);
 	struct node_event *last = world_node(w, 0)->spec->events.v[world_node(w, 0)->spec->events.n - 1];
-	assert_string_equal(last->message, "Node heartbeat missed");
+	assert_non_null(strstr(last->message, "Node down: no heartbeat"));
 	assert_int_equal(world_count(w, "web", OBSERVED_LOST), 2);
 	assert_int_equal(world_node(w, 1)->used.allocs, 2);
 	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
@@ -256,51 +256,6 @@ static void test_a_silent_node_goes_down_and_its_work_elsewhere(void **unused)
 	assert_int_equal(world_node(w, 0)->status, NODE_INIT);
 	world_return_node(w, 0, "complete");
 	assert_int_equal(world_node(w, 0)->status, NODE_READY);
-	world_free(w);
-}
-
-static const char *last_event(struct world *w, uint32_t node)
-{
-	const struct objs *events = &world_node(w, node)->spec->events;
-	return ((const struct node_event *)events->v[events->n - 1])->message;
-}
-
-static void test_a_node_that_two_witnesses_miss_is_down_soon(void **unused)
-{
-	(void)unused;
-	struct world *w = world_new();
-	struct core_node_reply reply, other;
-	for (uint32_t i = 0; i < 2; i++)
-		world_add_node(w, i);
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(0), w->now, &reply, NULL), 0);
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &other, NULL), 0);
-	/* Both are doubted; one of them beats. */
-	world_pass_time(w, reply.heartbeat_ttl / 3);
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &other, NULL), 0);
-	for (uint32_t i = 0; i < 2; i++)
-		core_node_doubt(w->c, fixture_node_id(i), w->now);
-	core_node_doubt(w->c, fixture_node_id(9), w->now);
-	world_pass_time(w, reply.heartbeat_ttl / 2 - reply.heartbeat_ttl / 3 - SECOND);
-	assert_int_equal(world_node(w, 0)->status, NODE_READY);
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &other, NULL), 0);
-	world_pass_time(w, 2 * SECOND);
-	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
-	assert_string_equal(last_event(w, 0), "Node heartbeat missed, and Consul does not see its machine");
-	/* Who was heard after the doubt has all of its time, whatever Consul says. */
-	core_node_doubt(w->c, fixture_node_id(0), w->now);
-	world_pass_time(w, other.heartbeat_ttl - 3 * SECOND);
-	assert_int_equal(world_node(w, 1)->status, NODE_READY);
-	/* What could not be heard does not count. */
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &other, NULL), 0);
-	core_excuse(w->c, MINUTE);
-	core_node_doubt(w->c, fixture_node_id(1), w->now);
-	world_pass_time(w, MINUTE);
-	assert_int_equal(world_node(w, 1)->status, NODE_READY);
-	world_pass_time(w, other.heartbeat_ttl);
-	assert_int_equal(world_node(w, 1)->status, NODE_DOWN);
-	assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &other, NULL), 0);
-	world_pass_time(w, other.heartbeat_ttl + MINUTE);
-	assert_string_equal(last_event(w, 1), "Node heartbeat missed");
 	world_free(w);
 }
 
@@ -366,22 +321,6 @@ static void test_a_stranger_cannot_take_a_nodes_name(void **unused)
 	struct node *n = fixture_node(w->a, 0);
 	MODEL_SET(node, n, secret_id, "11111111-1111-1111-1111-111111111111");
 	assert_int_equal(core_node_register(w->c, n, w->now, &reply, NULL), -EPERM);
-	world_free(w);
-}
-
-static void test_after_a_start_nodes_have_the_failover_ttl(void **unused)
-{
-	(void)unused;
-	struct world *w = world_new();
-	world_add_node(w, 0);
-	world_settle(w);
-	w->now += 24 * HOUR; /* the server was away */
-	core_close(w->c);
-	world_open_core(w);
-	world_pass_time(w, 5 * MINUTE - SECOND);
-	assert_int_equal(world_node(w, 0)->status, NODE_READY);
-	world_pass_time(w, 2 * SECOND);
-	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
 	world_free(w);
 }
 
@@ -482,11 +421,9 @@ int main(void)
 	    cmocka_unit_test(test_after_a_restart_the_blocked_still_wake),
 	    cmocka_unit_test(test_a_silent_node_goes_down_and_its_work_elsewhere),
 	    cmocka_unit_test(test_a_lost_allocation_holds_its_room_until_its_node_says_that_it_ended),
-	    cmocka_unit_test(test_a_node_that_two_witnesses_miss_is_down_soon),
 	    cmocka_unit_test(test_heartbeats_are_not_journaled),
 	    cmocka_unit_test(test_the_ttl_grows_with_the_nodes),
 	    cmocka_unit_test(test_a_stranger_cannot_take_a_nodes_name),
-	    cmocka_unit_test(test_after_a_start_nodes_have_the_failover_ttl),
 	    cmocka_unit_test(test_a_node_hears_what_changed_and_what_is_gone),
 	    cmocka_unit_test(test_what_ended_is_collected_when_it_is_old),
 	    cmocka_unit_test(test_system_gc_leaves_what_is_needed),
