@@ -103,6 +103,7 @@ static void put_server_config(struct jwriter *w, const struct config *c)
 	jw_double(w, "MaxHeartbeatsPerSecond", c->server.max_heartbeats_per_second);
 	jw_int(w, "MinHeartbeatTTL", c->server.min_heartbeat_ttl);
 	put_duration(w, "NodeGCThreshold", c->server.node_gc_threshold);
+	jw_int(w, "WitnessGrace", c->server.witness_grace);
 	jw_end(w, '}');
 }
 

@@ -28,7 +28,7 @@ struct config {
 		int bootstrap_expect;
 		const char *journal; /* "file", "memory", "consul" */
 		int64_t journal_segment_size, journal_snapshot_after; /* bytes */
-		int64_t heartbeat_grace, min_heartbeat_ttl, failover_heartbeat_ttl;
+		int64_t heartbeat_grace, witness_grace, min_heartbeat_ttl, failover_heartbeat_ttl;
 		double max_heartbeats_per_second;
 		int64_t node_gc_threshold, job_gc_interval, job_gc_threshold, eval_gc_threshold,
 		    batch_eval_gc_threshold, deployment_gc_threshold;

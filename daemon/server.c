@@ -265,6 +265,7 @@ static void lead(struct server *s)
 {
 	int64_t now = clock_now(), start = clock_monotonic();
 	bool more = false;
+	struct uuid id;
 
 	server_check_clock(s);
 	if (!server_is_stalled(s) && !s->left) {
@@ -272,6 +273,8 @@ static void lead(struct server *s)
 			more = core_step(s->core, now);
 		while (more && clock_monotonic() - start < SLICE);
 	}
+	while (core_next_question(s->core, &id, now))
+		core_node_witness(s->core, id, WITNESS_UNKNOWN, WITNESS_UNKNOWN, now);
 	work(s);
 	/* By a timer, so that the loop looks at its sockets in between. */
 	if (more)
@@ -350,6 +353,7 @@ static void fill_core_config(const struct config *c, struct core_config *out)
 
 	*out = (struct core_config){
 	    .heartbeat_grace = c->server.heartbeat_grace,
+	    .witness_grace = c->server.witness_grace,
 	    .min_heartbeat_ttl = c->server.min_heartbeat_ttl,
 	    .max_heartbeats_per_second = c->server.max_heartbeats_per_second,
 	    .failover_heartbeat_ttl = c->server.failover_heartbeat_ttl,

@@ -43,23 +43,6 @@ void nodes_forget(struct nodes *n, struct node_entry *node)
 	node->life.told = false;
 }
 
-void nodes_heard(struct nodes *n, struct node_entry *node, int64_t now, int64_t ttl, int64_t grace)
-{
-	node->heard = now - n->excused;
-	node->doubted = false;
-	nodes_expect(n, node, now + ttl + grace);
-}
-
-void nodes_doubt(struct nodes *n, struct node_entry *node, int64_t now, int64_t ttl, int64_t grace)
-{
-	int64_t deadline = node->deadline.key + n->excused, heard = node->heard + n->excused;
-	int64_t sooner = node->heard ? heard + (deadline - grace - heard) / 2 : now + ttl;
-	if (node->doubted)
-		return;
-	node->doubted = true;
-	nodes_expect(n, node, MIN(deadline, sooner));
-}
-
 void nodes_excuse(struct nodes *n, int64_t time)
 {
 	n->excused += time;

@@ -4,7 +4,7 @@
  *   no node is oversubscribed and no port given twice, as the servers believe and as the machines run; what was placed is
  *   right where it is; indexes only grow; what was acknowledged is there; nothing runs twice, comes back or is forgotten too
  *   early (tests/sim/history.c); jobs have the status that follows from their allocations; a node is down when it has been
- *   silent for its time, and not before
+ *   silent for its time, and not before (tests/sim/witness.c)
  */
 #include <inttypes.h>
 
@@ -38,26 +38,6 @@ static void check_nodes(struct sim *s, const struct loads *l)
 	for (uint32_t i = 0; i < st->cap_nodes; i++)
 		if (st->nodes[i])
 			check_load(s, st->nodes[i], &l->of[i]);
-}
-
-static void check_silence(struct sim *s)
-{
-	const struct state *st = core_state(s->core);
-
-	for (uint32_t i = 0; i < s->n_identities; i++) {
-		struct node_sim *id = &s->identities[i];
-		const struct node_entry *n = state_node(st, id->id);
-		bool down = n && n->status == NODE_DOWN;
-
-		if (down && !id->down && s->now < id->alive_until)
-			sim_fail(s, "%s is called down %.1f s before its time", n->spec->name,
-			    (double)(id->alive_until - s->now) / 1e9);
-		if (n && !down && id->silent_since != NEVER &&
-		    s->now > MAX(id->silent_since, s->disk_full_until) + 6 * SECOND)
-			sim_fail(s, "%s has been silent for %.1f s too long, and is not down", n->spec->name,
-			    (double)(s->now - id->silent_since) / 1e9);
-		id->down = down;
-	}
 }
 
 /* What really runs on the machines, whatever the servers believe. */
@@ -225,7 +205,7 @@ void check_always(struct sim *s)
 	if (!s->core || s->failure[0])
 		return;
 	check_machines(s);
-	check_silence(s);
+	witness_check(s);
 	drains_check(s);
 	if (s->crash_due)
 		note_digest(s);

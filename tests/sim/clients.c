@@ -405,9 +405,7 @@ static void promise(struct sim *s, uint32_t n, int64_t ttl)
 
 	if (ttl < s->config.min_heartbeat_ttl || ttl > 2 * s->config.min_heartbeat_ttl)
 		sim_fail(s, "node %u was told a heartbeat TTL of %lld", n, (long long)ttl);
-	i->alive_until = s->now + ttl;
-	i->silent_since = s->now + ttl + s->config.heartbeat_grace;
-	i->down = false;
+	witness_promise(s, i, ttl);
 }
 
 static void serve_register(struct sim *s, uint32_t n)
@@ -530,6 +528,7 @@ static void beat(struct sim *s, uint32_t n)
 
 	if (!c->up) {
 		c->up = true;
+		c->off_since = 0;
 		c->registered = false;
 		c->work_index = c->told = 0;
 		on_task(s, n);
@@ -589,7 +588,8 @@ void clients_on_event(struct sim *s, struct event *e)
 	case EVENT_CLIENT_CRASH:
 		c->up = false;
 		c->life++;
-		c->down_until = s->now + sim_between(s, 0, 90) * SECOND;
+		c->down_until = s->now + sim_between(s, 0, sim_chance(s, 0.2) ? 400 : 90) * SECOND;
+		witness_client_crashes(s, e->client);
 		break;
 	case EVENT_CLIENT_BEAT:
 		if (s->now >= c->down_until)

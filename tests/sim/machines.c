@@ -108,7 +108,7 @@ static void new_identity(struct sim *s, uint32_t client)
 	uuid_format(uuid_derive(seed, 1), c->secret);
 	struct node_sim *i = &s->identities[c->identity];
 
-	*i = (struct node_sim){.id = uuid_derive(seed, 0), .client = client, .silent_since = NEVER, .drain.late_since = NEVER};
+	*i = (struct node_sim){.id = uuid_derive(seed, 0), .client = client, .bound = NEVER, .drain.late_since = NEVER};
 	i->node = make_node(s, client);
 }
 
@@ -119,6 +119,7 @@ void machines_new(struct sim *s)
 	s->clients = xcalloc(s->n_clients, sizeof(*s->clients));
 	for (uint32_t i = 0; i < s->n_clients; i++) {
 		new_identity(s, i);
+		s->clients[i].in_consul = sim_chance(s, 0.8);
 		sim_event(s, sim_event_new(s, EVENT_CLIENT_BEAT, i), s->now + sim_between(s, 0, 3 * SECOND));
 	}
 }

@@ -249,7 +249,7 @@ static void node_purge(struct sim *s)
 
 	sim_say(s, "purge node %s", i->node->name);
 	if (!refused(s, core_node_purge(s->core, i->id, s->now, &ids, a, &index, &e), &e, "node purge"))
-		i->silent_since = NEVER;
+		i->bound = NEVER;
 }
 
 static void node_evaluate(struct sim *s)
@@ -319,6 +319,7 @@ static void reboot(struct sim *s)
 
 	sim_say(s, "node-%u reboots", n);
 	client_reboot(s, n);
+	s->clients[n].off_since = s->now;
 	sim_event(s, sim_event_new(s, EVENT_CLIENT_CRASH, n), s->now);
 }
 

@@ -201,14 +201,7 @@ void sim_server_open(struct sim *s)
 	}
 	s->last_index = core_state(s->core)->index;
 	s->wished++;
-	for (uint32_t i = 0; i < s->n_identities; i++) {
-		s->identities[i].alive_until = s->now + s->config.failover_heartbeat_ttl;
-		s->identities[i].silent_since = s->identities[i].alive_until;
-		/* A return that was not committed is forgotten. */
-		const struct node_entry *n = state_node(core_state(s->core), s->identities[i].id);
-
-		s->identities[i].down = n && n->status == NODE_DOWN;
-	}
+	witness_server_starts(s);
 }
 
 void sim_server_close(struct sim *s)

@@ -15,7 +15,7 @@
 #include "tests/sim/sim.h"
 
 const char *const event_names[] = {"operator", "register", "heartbeat", "pull", "update", "work", "hello", "ack", "task",
-    "client crash", "client beat", "server crash"};
+    "client crash", "client beat", "server crash", "suspicion", "witness"};
 
 static bool say_alloc(void *arg, struct alloc *a)
 {
@@ -48,6 +48,8 @@ static void handle(struct sim *s, struct event *e)
 		}
 	} else if (e->kind == EVENT_SERVER_CRASH) {
 		sim_server_crash(s);
+	} else if (e->kind == EVENT_SUSPICION || e->kind == EVENT_WITNESS) {
+		witness_on_event(s, e);
 	} else {
 		clients_on_event(s, e);
 	}
@@ -59,6 +61,7 @@ static void turn(struct sim *s)
 {
 	uint64_t steps = s->faults ? sim_below(s, 6) : UINT64_MAX, index = core_state(s->core)->index;
 
+	witness_ask(s);
 	check_always(s);
 	for (uint64_t i = 0; i < steps && !s->failure[0] && core_step(s->core, s->now); i++) {
 		if (core_state(s->core)->index != index)
@@ -144,6 +147,7 @@ static void set_config(struct sim *s)
 	    .heartbeat_grace = 10 * SECOND,
 	    .min_heartbeat_ttl = 10 * SECOND,
 	    .failover_heartbeat_ttl = MINUTE,
+	    .witness_grace = sim_between(s, 20, 120) * SECOND,
 	    .node_gc_threshold = sim_between(s, 1, 10) * MINUTE,
 	    .job_gc_interval = sim_between(s, 20, 120) * SECOND,
 	    .job_gc_threshold = sim_between(s, 1, 10) * MINUTE,
@@ -184,6 +188,7 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 		act(&s);
 	totals->steps += s.steps;
 	totals->crashes += s.crashes;
+	totals->verdicts += s.verdicts;
 	totals->placements += s.placements;
 	totals->replaced += s.replaced;
 	totals->revived += s.revived;
@@ -246,7 +251,8 @@ int main(int argc, char **argv)
 	}
 	rmdir(in);
 	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64 " came back, %" PRIu64
-	       " reasons checked, %" PRIu64 " drains done, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
-	    done, totals.steps, totals.placements, totals.replaced, totals.revived, totals.reasons, totals.drains, totals.crashes, failed);
+	       " reasons checked, %" PRIu64 " drains done, %" PRIu64 " verdicts, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
+	    done, totals.steps, totals.placements, totals.replaced, totals.revived, totals.reasons, totals.drains, totals.verdicts,
+	    totals.crashes, failed);
 	return failed != 0;
 }

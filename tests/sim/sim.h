@@ -57,6 +57,8 @@ struct client_sim {
 	uint32_t identity; /* in sim.identities */
 	bool up;           /* the process runs */
 	int64_t down_until, cut_until; /* crashed; cut off from the server */
+	int64_t off_since; /* the machine is off; 0 = it is not */
+	bool in_consul;    /* a Consul agent runs on it */
 	bool registered;
 	uint32_t life;     /* counts restarts: answers to an earlier life are dropped */
 	uint64_t work_index, told; /* told: a change of its work that it was woken for */
@@ -78,8 +80,12 @@ struct node_sim { /* a node as the servers know it: a machine that loses its dis
 	struct uuid id;
 	struct node *node; /* as it says of itself */
 	uint32_t client;
-	int64_t alive_until;  /* not to be called down before */
-	int64_t silent_since; /* with grace: to be called down after */
+	/* Its time to live is over between these two: one instant, but after a start of the server. */
+	int64_t due, due_latest;
+	int64_t spoke;        /* when it was heard last */
+	int64_t bound;        /* to be called down after; NEVER: it is not expected */
+	int64_t condemned;    /* when both witnesses called it dead */
+	int64_t answered, allowed; /* when there was an answer last; not to be called down by it before */
 	bool down;            /* as the server had it at the last check */
 	struct drain_sim drain;
 };
@@ -98,6 +104,8 @@ enum event_kind {
 	EVENT_CLIENT_CRASH,
 	EVENT_CLIENT_BEAT,
 	EVENT_SERVER_CRASH,
+	EVENT_SUSPICION,     /* the server sees that a connection broke off, or that Consul calls a machine critical */
+	EVENT_WITNESS,       /* what was asked about a node is answered */
 	EVENT_KINDS,
 };
 extern const char *const event_names[];
@@ -113,6 +121,9 @@ struct event {
 	uint32_t *versions;         /* EVENT_UPDATE, EVENT_ACK: local_alloc.changes at the time of sending */
 	int64_t ttl;                /* EVENT_HELLO; 0 = not known to the server */
 	int64_t report;             /* EVENT_HELLO */
+	uint32_t identity;          /* EVENT_SUSPICION, EVENT_WITNESS */
+	enum suspicion why;         /* EVENT_SUSPICION */
+	uint64_t asked, of;         /* EVENT_WITNESS: when, and of which life of the server */
 };
 
 /* What an operator was told about a job, and may rely on until he asks for something else. */
@@ -175,7 +186,8 @@ struct sim {
 	uint32_t n_by_hand, cap_by_hand;
 	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
-	uint64_t steps, crashes, placements, replaced, revived, reasons, drains;
+	uint64_t lives; /* of the server */
+	uint64_t steps, verdicts, crashes, placements, replaced, revived, reasons, drains;
 	bool verbose;
 	char failure[2048]; /* first broken invariant, "" = none */
 };
@@ -201,6 +213,14 @@ void clients_on_event(struct sim *s, struct event *e);
 void client_wake(struct sim *s, uint32_t client); /* its question about work is answered, as there is news */
 void client_reboot(struct sim *s, uint32_t client);
 void clients_free(struct sim *s);
+
+/* ---- witness.c ---- */
+void witness_promise(struct sim *s, struct node_sim *i, int64_t ttl); /* it was heard */
+void witness_server_starts(struct sim *s);
+void witness_client_crashes(struct sim *s, uint32_t client);
+void witness_ask(struct sim *s); /* takes the questions of the core */
+void witness_on_event(struct sim *s, struct event *e);
+void witness_check(struct sim *s); /* nobody is called down too early or too late */
 
 /* ---- shapes.c ---- */
 struct job *shape_job(struct sim *s, struct arena *a, uint32_t n);

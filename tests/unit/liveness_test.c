@@ -258,6 +258,26 @@ static void test_last_words_are_written_now_and_then_and_not_when_there_are_none
 	world_free(w);
 }
 
+static void test_what_is_written_is_when_a_node_spoke_and_not_when_that_was_written(void **unused UNUSED)
+{
+	struct world *w = start();
+
+	world_add_node(w, 1);
+	w->consul = WITNESS_ALIVE;
+	w->now += 3 * SECOND;
+	beat(w, 0);
+	int64_t first = w->now;
+
+	w->now += 4 * SECOND + 300 * MILLI;
+	beat(w, 1);
+	int64_t second = w->now;
+
+	world_pass_time(w, 20 * SECOND);
+	assert_in_range(world_node(w, 0)->seen, first - SECOND, first);
+	assert_in_range(world_node(w, 1)->seen, second - SECOND, second);
+	world_free(w);
+}
+
 static void test_a_new_leader_gives_a_node_the_rest_of_its_time(void **unused UNUSED)
 {
 	struct world *w = start();
@@ -360,6 +380,7 @@ int main(void)
 	    cmocka_unit_test(test_questions_are_bounded_and_one_that_nobody_takes_is_given_up),
 	    cmocka_unit_test(test_a_stop_of_the_server_is_no_silence_of_the_nodes),
 	    cmocka_unit_test(test_last_words_are_written_now_and_then_and_not_when_there_are_none),
+	    cmocka_unit_test(test_what_is_written_is_when_a_node_spoke_and_not_when_that_was_written),
 	    cmocka_unit_test(test_a_new_leader_gives_a_node_the_rest_of_its_time),
 	    cmocka_unit_test(test_after_a_long_outage_nobody_is_condemned_before_it_can_have_found_the_servers),
 	    cmocka_unit_test(test_failover_heartbeat_ttl_bounds_the_time_of_a_large_fleet),
