@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "daemon/daemon.h"
 #include "daemon/farewell.h"
@@ -135,6 +136,18 @@ static void put_heartbeat(struct call *c)
 	say_hello(c, &reply);
 }
 
+/* It may be the end of the node, or of the way to it. */
+static void on_gone(struct call *c)
+{
+	struct server *s = call_daemon(c)->server;
+	struct uuid id;
+
+	if (!s || !server_leads(s) || uuid_parse(call_param(c, "id"), &id) < 0)
+		return;
+	core_node_suspect(server_core(s), id, SUSPECT_BROKE, clock_now());
+	server_kick(s);
+}
+
 static void get_work(struct call *c)
 {
 	struct uuid id;
@@ -142,12 +155,27 @@ static void get_work(struct call *c)
 	const char *since = call_query(c, "index");
 	struct node_work *work;
 
-	if (!n || call_block(c, watch_id(WATCH_NODE_WORK, id), n->alloc_index))
+	if (!n)
+		return;
+	core_node_asks(call_core(c), id);
+	call_on_gone(c, on_gone);
+	if (call_block(c, watch_id(WATCH_NODE_WORK, id), n->alloc_index))
 		return;
 	work = MODEL_NEW(call_arena(c), node_work);
 	core_node_work(call_core(c), call_arena(c), id, since ? strtoull(since, NULL, 10) : 0, work);
 	codec_to_json(call_out(c), &type_node_work, work, CODEC_PEER, call_indent(c), 0);
 	call_json(c, 200);
+}
+
+/* A server that has not heard of this node asks whether it lives: any loop that turns can say so. */
+static void get_alive(struct call *c)
+{
+	const struct daemon *d = call_daemon(c);
+
+	if (d->client && str_eq(client_node_id(d->client), call_param(c, "id")))
+		call_text(c, 200, "alive");
+	else
+		call_error(c, 404, "this agent is not node %s", call_param(c, "id"));
 }
 
 static void put_allocs(struct call *c)
@@ -187,6 +215,7 @@ const struct route routes_internal[] = {
     {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/register", NULL, put_register, NULL, "an agent registers its node"},
     {ROUTE_PUT | ROUTE_SERVER | ROUTE_ALWAYS, "/v1/internal/node/:id/heartbeat", NULL, put_heartbeat, NULL, "a node is alive"},
     {ROUTE_GET | ROUTE_SERVER | ROUTE_BLOCKING, "/v1/internal/node/:id/work", get_work, NULL, NULL, "what a node should run"},
+    {ROUTE_GET, "/v1/internal/node/:id/alive", get_alive, NULL, NULL, "whether this agent is that node"},
     {ROUTE_PUT | ROUTE_SERVER, "/v1/internal/node/:id/allocs", NULL, put_allocs, NULL, "what a node observes of its allocations"},
     {.pattern = NULL},
 };

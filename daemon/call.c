@@ -316,6 +316,7 @@ static const struct {
     {-EACCES, 403},
     {-EINVAL, 400},
     {-EMSGSIZE, 413},
+    {-EEXIST, 409},
     {-EAGAIN, 503},
 };
 
@@ -327,6 +328,11 @@ void call_fail(struct call *c, const struct err *e)
 		if (statuses[i].code == e->code)
 			status = statuses[i].status;
 	call_error(c, status, "%s", err_str(e));
+}
+
+void call_on_gone(struct call *c, void (*fn)(struct call *c))
+{
+	c->on_gone = fn;
 }
 
 /* ---- streams ---- */
@@ -405,6 +411,8 @@ void call_abandon(struct call *c)
 {
 	void (*fn)(void *) = c->on_close;
 
+	if (c->on_gone && (c->state == CALL_HELD || c->state == CALL_RESTING))
+		c->on_gone(c);
 	if (c->state == CALL_HELD && call_server(c))
 		watch_remove(server_watch(call_server(c)), &c->waiter);
 	server_rest_cancel(&c->rest);

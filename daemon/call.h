@@ -60,6 +60,7 @@ struct call {
 
 	void (*on_close)(void *);
 	void *on_close_arg;
+	void (*on_gone)(struct call *c); /* the peer died while the call was held or rested */
 	void (*on_drain)(void *);
 	void *on_drain_arg;
 	bool draining; /* the consumer was told to pause */

@@ -314,6 +314,15 @@ static void on_role(void *arg)
 
 	if (s && r->d.services && !uuid_is_nil(s->cluster_id))
 		services_set_cluster(r->d.services, uuid_format(s->cluster_id, id));
+	witness_on_role(r->d.witness);
+}
+
+static void on_question(void *arg, struct uuid node)
+{
+	const struct running *r = arg;
+
+	if (r->d.witness)
+		witness_ask(r->d.witness, node);
 }
 
 static int start_server(struct running *r, struct err *e)
@@ -330,6 +339,7 @@ static int start_server(struct running *r, struct err *e)
 	    .on_newer = on_newer,
 	    .on_missing_check = on_missing_check,
 	    .on_role = on_role,
+	    .on_question = on_question,
 	    .arg = r,
 	};
 

@@ -31,7 +31,7 @@ struct daemon {
 	struct consul *consul;     /* NULL without a consul {} block */
 	struct services *services; /* the same */
 	struct members *members;
-	struct witness *witness;   /* NULL without a server role or Consul */
+	struct witness *witness;   /* NULL without a server role */
 	struct sweep *sweep;       /* NULL where there is nothing to do */
 	struct uuid id;            /* of this agent, kept in its data folder */
 	char id_text[UUID_STR];

@@ -80,6 +80,9 @@ int call_decode(struct call *c, const struct type *t, void *obj);
  */
 bool call_block(struct call *c, struct watch_key key, uint64_t index);
 
+/* fn is called when the peer breaks off while the call waits for news or for a commit; it may read the call. */
+void call_on_gone(struct call *c, void (*fn)(struct call *c));
+
 /* ---- answers: exactly one per call ---- */
 struct buf *call_out(struct call *c); /* the body, JSON being written */
 int call_indent(const struct call *c); /* 4 with ?pretty, else 0 */
@@ -88,7 +91,7 @@ void call_text(struct call *c, int status, const char *text);
 void call_none(struct call *c, int status); /* no body */
 void call_body_as(struct call *c, int status, const char *content_type); /* sends call_out as that */
 void call_error(struct call *c, int status, const char *fmt, ...) PRINTF(3, 4); /* plain text, as Nomad */
-void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, else 500 */
+void call_fail(struct call *c, const struct err *e); /* status by code: ENOENT 404, EPERM 403, EEXIST 409, else 500 */
 void call_set_header(struct call *c, const char *name, const char *value);
 void call_set_index(struct call *c, uint64_t index); /* X-Nomad-Index */
 /* X-Nomad-Knownleader and -Lastcontact beside the index: GETs have them anyway. */

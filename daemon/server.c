@@ -261,11 +261,21 @@ static void work(struct server *s)
 		after_commit(s);
 }
 
+static void ask_witnesses(struct server *s, int64_t now)
+{
+	struct uuid node;
+
+	while (!server_is_stalled(s) && core_next_question(s->core, &node, now))
+		if (s->config.on_question)
+			s->config.on_question(s->config.arg, node);
+		else
+			core_node_witness(s->core, node, WITNESS_UNKNOWN, WITNESS_UNKNOWN, now);
+}
+
 static void lead(struct server *s)
 {
 	int64_t now = clock_now(), start = clock_monotonic();
 	bool more = false;
-	struct uuid id;
 
 	server_check_clock(s);
 	if (!server_is_stalled(s) && !s->left) {
@@ -273,8 +283,7 @@ static void lead(struct server *s)
 			more = core_step(s->core, now);
 		while (more && clock_monotonic() - start < SLICE);
 	}
-	while (core_next_question(s->core, &id, now))
-		core_node_witness(s->core, id, WITNESS_UNKNOWN, WITNESS_UNKNOWN, now);
+	ask_witnesses(s, now);
 	work(s);
 	/* By a timer, so that the loop looks at its sockets in between. */
 	if (more)

@@ -45,6 +45,8 @@ struct server_config {
 	void (*on_newer)(void *arg, const char *why);
 	void (*on_missing_check)(void *arg);
 	void (*on_role)(void *arg); /* leader, role or trouble are different */
+	/* The core wants to know of a node, and is told by core_node_witness, also from inside. NULL: nobody knows anything. */
+	void (*on_question)(void *arg, struct uuid node);
 	void *arg;
 };
 

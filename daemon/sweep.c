@@ -137,7 +137,7 @@ struct sweep *sweep_start(const struct daemon *d, struct witness *witness)
 {
 	struct sweep *s;
 
-	if (!witness || d->config->consul.sweep_after <= 0)
+	if (!witness || !d->consul || d->config->consul.sweep_after <= 0)
 		return NULL;
 	s = xcalloc(1, sizeof(*s));
 	s->d = d;

@@ -1,10 +1,14 @@
 /*
- * witness: what Consul's own failure detection says of machines: which nodes of Consul are gone (serfHealth critical), known within
- * seconds by one blocking read. Two things follow from it, on the server that leads:
+ * witness: who can tell whether a machine lives that is not heard. Consul's own failure detection says within seconds which of
+ * its nodes are gone (serfHealth critical): one blocking read. Two things follow from it on the server that leads:
  *
- * - A drover node on such a machine that is not heard either is down after half of its time to live (core_node_doubt). One witness alone
- *   decides nothing: a node whose Consul agent was killed beats on, and one whose beats are lost is given its whole time.
+ * - Drover's nodes there are suspected (core_node_suspect); so are, without Consul, those whose held request broke off and those whose
+ *   heartbeats are late. Of each that is suspected both are asked: Consul for the health of its machine, and the agent itself at its
+ *   address, with a second to answer. What follows from their words is the core's to decide (sched/core_liveness.c).
  * - What the machine has left in the catalog is removed when it has been gone for long enough (daemon/sweep.h).
+ *
+ * A node's machine has the name in Consul that the node's fingerprint found there (unique.consul.name). While nobody is suspected
+ * nobody is asked.
  */
 #ifndef DAEMON_WITNESS_H
 #define DAEMON_WITNESS_H
@@ -13,15 +17,18 @@
 
 struct witness;
 
-/* NULL without a server role or without Consul. */
+/* NULL without a server role. Without Consul only the nodes themselves are asked. */
 struct witness *witness_start(const struct daemon *d);
 void witness_stop(struct witness *w); /* NULL is fine */
+/* This server begins to lead, or ceases: the nodes of machines that are gone are suspected anew. */
+void witness_on_role(struct witness *w); /* NULL is fine */
+/* Asks about the node and tells the core, also when the node is not known any more. */
+void witness_ask(struct witness *w, struct uuid node);
 
 /* A machine that is gone. */
 struct gone {
 	int64_t since; /* monotonic, as this server has seen it */
 	bool seen;     /* in the last answer */
-	bool doubted;  /* its nodes were, while this server led */
 	bool swept;    /* the owner's of the sweep */
 };
 /* for (uint32_t i = 0; (g = witness_next(w, &i, &name));) in any order. NULL: no more. Valid until the loop runs. */
