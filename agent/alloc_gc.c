@@ -46,44 +46,64 @@ struct trash {
 	bool running, joinable, stop; /* running and stop under the lock */
 };
 
-/* The first entry of the trash, owned; NULL when it is empty. */
-static char *first_entry(const char *dir)
+static bool is_empty(const char *dir)
 {
 	DIR *d = opendir(dir);
-	char *found = NULL;
+	unsigned n = 0;
 
-	for (struct dirent *de = d ? readdir(d) : NULL; de && !found; de = readdir(d))
-		if (!str_eq(de->d_name, ".") && !str_eq(de->d_name, ".."))
-			found = path_join(dir, de->d_name);
+	while (d && n < 3 && readdir(d)) /* "." and ".." are there always */
+		n++;
 	if (d)
 		closedir(d);
-	return found;
+	return n < 3;
+}
+
+static bool is_stopped(struct trash *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool stop = t->stop;
+
+	pthread_mutex_unlock(&t->lock);
+	return stop;
+}
+
+/* One pass: what cannot be removed does not stand in the way of the rest. Returns how many are gone. */
+static unsigned remove_all(struct trash *t)
+{
+	DIR *d = opendir(t->dir);
+	unsigned gone = 0;
+
+	for (struct dirent *de; d && !is_stopped(t) && (de = readdir(d));) {
+		struct err e cleanup_err = ERR_INIT;
+		cleanup_free char *path = path_join(t->dir, de->d_name);
+
+		if (str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
+			continue;
+		if (dir_remove(path, &e) < 0)
+			log_warn("client", "cannot remove what an old allocation left: %s", err_str(&e));
+		else
+			gone++;
+	}
+	if (d)
+		closedir(d);
+	return gone;
 }
 
 static void *empty(void *arg)
 {
 	struct trash *t = arg;
 
-	for (;;) {
-		struct err e cleanup_err = ERR_INIT;
-
+	for (bool goes_on = true; goes_on;) {
+		/* Nothing gone: the next round tries again; no spinning on what cannot be removed. */
+		goes_on = remove_all(t) > 0;
 		pthread_mutex_lock(&t->lock);
-		cleanup_free char *path = t->stop ? NULL : first_entry(t->dir);
-
 		/* Decided under the lock: what is put in later starts a thread again. */
-		if (!path)
-			t->running = false;
+		if (t->stop || is_empty(t->dir))
+			goes_on = false;
+		t->running = goes_on;
 		pthread_mutex_unlock(&t->lock);
-		if (!path)
-			return NULL;
-		if (dir_remove(path, &e) < 0) {
-			log_warn("client", "cannot remove what an old allocation left: %s", err_str(&e));
-			pthread_mutex_lock(&t->lock);
-			t->running = false; /* the next round tries again; no spinning on what cannot be removed */
-			pthread_mutex_unlock(&t->lock);
-			return NULL;
-		}
 	}
+	return NULL;
 }
 
 static void run(struct trash *t)
@@ -112,9 +132,7 @@ struct trash *trash_new(const char *folder)
 	t->folder = xstrdup(folder);
 	t->dir = path_join(folder, TRASH_DIR);
 	pthread_mutex_init(&t->lock, NULL);
-	cleanup_free char *left = first_entry(t->dir);
-
-	if (left)
+	if (!is_empty(t->dir))
 		run(t);
 	return t;
 }

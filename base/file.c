@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* Folders deeper than this are first moved up, so that a tree of any depth can be removed. */
 #define MAX_DEPTH 64
@@ -165,21 +167,30 @@ struct removal {
 
 static int remove_content(struct removal *rm, int fd, unsigned depth);
 
+/* Not into what is mounted there, which may be a folder of this very file system. Kernels before 5.6 cannot tell that one. */
+static int open_unmounted(int at, const char *name, int flags)
+{
+	struct open_how how = {.flags = (uint64_t)(unsigned)flags, .resolve = at == AT_FDCWD ? 0 : RESOLVE_NO_XDEV};
+	int fd = (int)syscall(SYS_openat2, at, name, &how, sizeof(how));
+
+	return fd < 0 && errno == ENOSYS ? openat(at, name, flags) : fd;
+}
+
 /* Opens a folder for removal; one that its owner has locked against itself is unlocked. */
 static int open_folder(int at, const char *name)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
-	int fd = openat(at, name, flags);
+	int fd = open_unmounted(at, name, flags);
 
 	if (fd < 0 && errno == EACCES) {
-		cleanup_close int path_fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		cleanup_close int path_fd = open_unmounted(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		char link[64];
 
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
 		if (path_fd < 0 || chmod(link, 0700) < 0)
 			return -EACCES;
-		fd = openat(at, name, flags);
+		fd = open_unmounted(at, name, flags);
 	}
 	if (fd < 0)
 		return -errno;
@@ -264,7 +275,7 @@ int dir_remove(const char *path, struct err *e)
 		r = -errno;
 	if (r)
 		return err_set(e, r, "cannot remove the folder %s: %s", path,
-		    r == -EXDEV ? "another file system is mounted below it" : strerror(-r));
+		    r == -EXDEV ? "something is mounted below it" : strerror(-r));
 	return 0;
 }
 

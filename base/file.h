@@ -15,7 +15,7 @@ int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode, 
     struct err *e);
 int file_write_all(int fd, const void *p, size_t n); /* loops over short writes and EINTR */
 int dir_make(const char *path, unsigned mode, struct err *e); /* with parents; existing is fine */
-/* Removes a tree without following symbolic links and without leaving its file system. */
+/* Removes a tree without following symbolic links and without entering what is mounted in it. */
 int dir_remove(const char *path, struct err *e);
 int dir_sync(const char *path, struct err *e);
 int64_t dir_usage(const char *path); /* bytes used by the tree, -errno on failure */

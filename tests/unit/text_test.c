@@ -11,7 +11,11 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void test_durations_are_written_as_go_writes_them(void **state)
 {
@@ -297,6 +301,42 @@ static void test_a_deep_locked_tree_with_links_is_removed_and_nothing_else(void 
 	assert_int_equal(dir_remove(outside, &e), -ENOENT);
 }
 
+/* Somebody's folder of the same file system, mounted into the tree: seen in a child with mounts of its own. */
+static int remove_with_a_mount(const char *dir, const char *outside)
+{
+	cleanup_free char *at = path_join(dir, "mounted"), *keep = path_join(at, "keep"), *rest = path_join(dir, "rest");
+	cleanup_err struct err e = ERR_INIT;
+
+	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return 1;
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mkdir(at, 0755) < 0 || mkdir(rest, 0755) < 0 ||
+	    mount(outside, at, NULL, MS_BIND, NULL) < 0 || access(keep, F_OK) < 0)
+		return 2;
+	if (dir_remove(dir, &e) != -EXDEV || !strstr(err_str(&e), "something is mounted"))
+		return 3;
+	if (access(keep, F_OK) < 0 || access(rest, F_OK) == 0)
+		return 4;
+	return umount(at) < 0 || dir_remove(dir, &e) < 0 ? 5 : 0;
+}
+
+static void test_what_is_mounted_in_the_tree_is_not_touched(void **state)
+{
+	cleanup_free char *dir = temp_dir(), *outside = temp_dir(), *keep = path_join(outside, "keep");
+	cleanup_err struct err e = ERR_INIT;
+	int status = -1;
+
+	(void)state;
+	assert_int_equal(file_write_atomic(keep, "x", 1, 0600, false, &e), 0);
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(remove_with_a_mount(dir, outside));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(access(keep, F_OK), 0);
+	assert_int_equal(dir_remove(outside, &e), 0);
+}
+
 static void test_a_link_in_place_of_the_tree_is_not_followed(void **state)
 {
 	cleanup_free char *dir = temp_dir();
@@ -375,6 +415,7 @@ int main(void)
 	    cmocka_unit_test(test_a_map_value_is_sorted_and_its_last_double_wins),
 	    cmocka_unit_test(test_a_file_is_replaced_whole_with_its_mode),
 	    cmocka_unit_test(test_a_deep_locked_tree_with_links_is_removed_and_nothing_else),
+	    cmocka_unit_test(test_what_is_mounted_in_the_tree_is_not_touched),
 	    cmocka_unit_test(test_a_link_in_place_of_the_tree_is_not_followed),
 	    cmocka_unit_test(test_folders_are_made_with_their_parents_but_not_over_files),
 	    cmocka_unit_test(test_a_sink_gets_each_event_as_one_line),
