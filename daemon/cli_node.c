@@ -1,6 +1,9 @@
 /* cli_node: finding nodes and listing them. */
 #include "daemon/cli_node.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 const char *cli_node_status(const char *status)
 {
 	return str_eq(status, "ready") ? "active" : status ? status : "";
@@ -21,6 +24,15 @@ const char *cli_node_self(struct cli *c)
 		return id;
 	fprintf(stderr, "Error querying agent info: the agent at %s is no client\n", c->address);
 	return NULL;
+}
+
+const char *cli_who(struct cli *c)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	char host[256] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	return arena_printf(c->arena, "%s@%s", pw ? pw->pw_name : "unknown", host);
 }
 
 static int64_t node_index(const void *item)

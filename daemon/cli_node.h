@@ -8,6 +8,8 @@
 const char *cli_node_status(const char *status);
 /* The id of the agent's own node; prints what is wrong and returns NULL. */
 const char *cli_node_self(struct cli *c);
+/* Who asks, for what is kept of a request: "user@host". */
+const char *cli_who(struct cli *c);
 /*
  * The id of the node that text is the (beginning of the) id of. what begins the sentence of an error; "No node(s) with
  * <how> "x" found". Prints what is wrong and returns NULL.

@@ -71,6 +71,7 @@ struct cmd_group { /* the first words of commands: "job", "operator raft" */
 	X(node_drain) \
 	X(node_status) \
 	X(node_capacity) \
+	X(node_scale_in) \
 	X(client) \
 	X(eval) \
 	X(consul) \

@@ -3,7 +3,6 @@
  * gone and every entry removed from Consul.
  */
 #include <errno.h>
-#include <pwd.h>
 
 #include "base/clock.h"
 #include "daemon/cli_node.h"
@@ -200,15 +199,6 @@ static int check_flags(const struct cmd_args *a)
 	return 0;
 }
 
-static const char *who(struct cli *c)
-{
-	const struct passwd *pw = getpwuid(getuid());
-	char host[256] = "";
-
-	gethostname(host, sizeof(host) - 1);
-	return arena_printf(c->arena, "%s@%s", pw ? pw->pw_name : "unknown", host);
-}
-
 static int read_meta(struct cli *c, struct strmap *meta)
 {
 	const struct strs *list = arg_list(c->args, "meta");
@@ -224,7 +214,7 @@ static int read_meta(struct cli *c, struct strmap *meta)
 	}
 	if (arg_given(c->args, "m"))
 		strmap_set(c->arena, meta, "message", arg_str(c->args, "m", ""));
-	strmap_set(c->arena, meta, "set_by", who(c));
+	strmap_set(c->arena, meta, "set_by", cli_who(c));
 	return 0;
 }
 

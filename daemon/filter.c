@@ -38,6 +38,18 @@ void filter_free(struct filter *f)
 	free(f);
 }
 
+bool filter_matches_node(const char *text, const struct node *n)
+{
+	struct filter *f;
+
+	if (filter_new(text, &type_node, &f, NULL) < 0)
+		return false;
+	bool matches = filter_matches(f, n);
+
+	filter_free(f);
+	return matches;
+}
+
 /* ---- walking ---- */
 
 static struct found nowhere(void)

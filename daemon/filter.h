@@ -27,5 +27,7 @@ struct filter;
 int filter_new(const char *text, const struct type *t, struct filter **out, struct err *e);
 void filter_free(struct filter *f); /* NULL is fine */
 bool filter_matches(const struct filter *f, const void *obj);
+/* The same of a node, in one; what cannot be read matches nothing. */
+bool filter_matches_node(const char *text, const struct node *n);
 
 #endif

@@ -6,6 +6,7 @@
  *        -> journal thread (at once with the memory journal)
  *        -> on_done: commit_end(), answers in order of arrival, then those who watch; then the next turn
  */
+#include "daemon/filter.h"
 #include "daemon/server.h"
 
 #include <assert.h>
@@ -378,6 +379,7 @@ static void fill_core_config(const struct config *c, struct core_config *out)
 	    .max_pending_evals = c->server.max_pending_evals,
 	    .snapshot_after = (uint64_t)c->server.journal_snapshot_after,
 	    .region = c->region,
+	    .node_matches = filter_matches_node,
 	    .seed = seed.hi ^ seed.lo,
 	};
 }

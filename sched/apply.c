@@ -347,6 +347,7 @@ static const struct {
     [ENTRY_NODE_ELIGIBILITY] = {apply_node_eligibility, true, false},
     [ENTRY_NODE_DELETE] = {apply_node_delete, true, false},
     [ENTRY_NODE_DRAIN] = {apply_node_drain, true, false},
+    [ENTRY_SCALE_IN] = {apply_scale_in, true, true},
     [ENTRY_EVAL] = {apply_eval, true, false},
     [ENTRY_EVAL_CANCEL] = {apply_eval_cancel, true, false},
     [ENTRY_EVAL_DELETE] = {apply_eval_delete, true, false},

@@ -40,6 +40,7 @@ static void on_change(void *arg, enum state_table table, const void *obj, bool d
 {
 	struct core *c = arg;
 	core_drains_changed(c, table, obj);
+	core_scale_ins_changed(c, table);
 	if (table == TABLE_EVALS) {
 		struct eval_entry *e = (struct eval_entry *)obj;
 		if (deleted)
@@ -110,6 +111,7 @@ static void rebuild(struct core *c, int64_t now)
 			node_capacity_grew(c->state, n);
 	}
 	broker_take_freed(&c->broker, c->state);
+	c->scale_ins.any = c->scale_ins.changed = c->state->n_scale_ins > 0;
 }
 
 static int write_genesis(struct core *c, int64_t now, struct err *e)
@@ -440,6 +442,7 @@ bool core_step(struct core *c, int64_t now)
 	if (e)
 		process(c, newest_ready(e), now);
 	core_drains_step(c, e != NULL, now);
+	core_scale_ins_step(c, now);
 	return e || more || (c->drains.any && c->drains.changed);
 }
 
@@ -480,7 +483,9 @@ void core_excuse(struct core *c, int64_t time)
 int64_t core_next_deadline(const struct core *c)
 {
 	int64_t d = MIN(MIN(c->next_gc, nodes_deadline(&c->nodes)), c->returns_at);
-	return c->state->config->pause_eval_broker ? d : MIN(d, MIN(core_drains_deadline(c), broker_deadline(&c->broker)));
+	if (c->state->config->pause_eval_broker)
+		return d;
+	return MIN(MIN(d, core_scale_ins_deadline(c)), MIN(core_drains_deadline(c), broker_deadline(&c->broker)));
 }
 
 int core_gc(struct core *c, int64_t now, uint64_t *index, struct err *e)

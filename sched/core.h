@@ -35,6 +35,7 @@ struct core_config { /* durations in ns; zero means the default in brackets */
 	int64_t max_pending_evals;         /* registrations beyond are refused: queue full [1000000] */
 	uint64_t snapshot_after;           /* bytes of journal that are worth a snapshot [the journal's own figure] */
 	const char *region;                /* ["global"] */
+	bool (*node_matches)(const char *filter, const struct node *node); /* the language of filters; NULL: nothing matches one */
 	uint64_t seed;                     /* of derived ids; the daemon gives a random one */
 };
 
@@ -166,6 +167,16 @@ void core_node_witness(struct core *core, struct uuid id, enum witness_word cons
 int core_node_leave(struct core *core, struct uuid id, int64_t now, uint64_t *index, struct err *e);
 /* The operation and what it still waits for; NULL: no such node. */
 struct drain_answer *core_drain(struct core *core, struct uuid id, int64_t now, struct arena *a);
+/*
+ * Taking nodes away together (sched/scale_in.h). The operation with the request's ID, or else a running one of the same
+ * class and filter, is changed to the count; otherwise one begins. -EINVAL: a sentence, as when fewer nodes could go than are
+ * asked for. With DryRun nothing changes. An operation that is over is answered as it is. *out is as it is afterwards.
+ */
+int core_scale_in(struct core *core, const struct scale_in_request *req, int64_t now, struct arena *a, struct scale_in **out,
+    uint64_t *index, struct err *e);
+/* Gives back what is not free yet. -ENOENT. */
+int core_scale_in_cancel(struct core *core, struct uuid id, int64_t now, struct arena *a, struct scale_in **out, uint64_t *index,
+    struct err *e);
 int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
     uint64_t *index, struct err *e);
 int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,

@@ -3,6 +3,7 @@
 
 #include "sched/core_internal.h"
 #include "sched/drain.h"
+#include "sched/scale_in.h"
 
 /* A look at all draining nodes is made when something has changed, at most this often while evaluations are ready. */
 #define LOOK_PAUSE (50 * MILLI)
@@ -130,6 +131,44 @@ static void put_unmarks(struct core *c, const struct node_entry *n)
 			entry_alloc_transition(&c->entry, x->id, &none);
 }
 
+/* Who changes a drain of an operation that takes nodes away makes it his own. */
+static void disown(struct arena *a, struct drain_metadata *last)
+{
+	struct strmap kept = {0};
+
+	if (!strmap_get(&last->meta, SCALE_IN_META))
+		return;
+	for (uint32_t i = 0; i < last->meta.n; i++)
+		if (!str_eq(last->meta.v[i].key, SCALE_IN_META))
+			strmap_set(a, &kept, last->meta.v[i].key, last->meta.v[i].value);
+	last->meta = kept;
+}
+
+uint32_t core_put_drain(struct core *c, struct arena *a, struct node_entry *n, const struct core_drain_request *req, uint32_t first_id,
+    int64_t now, struct strs *eval_ids)
+{
+	const struct drain_strategy *old = n->spec->drain_strategy;
+	bool eligible = req->spec ? false : n->eligible || req->mark_eligible;
+	struct drain_metadata *last = next_metadata(a, n, req->spec ? DRAIN_DRAINING : DRAIN_CANCELED, now);
+
+	if (req->spec && !old) {
+		*last = (struct drain_metadata){0};
+		MODEL_SET(drain_metadata, last, status, DRAIN_DRAINING);
+		MODEL_SET(drain_metadata, last, started_at, now);
+		MODEL_SET(drain_metadata, last, updated_at, now);
+	}
+	disown(a, last);
+	if (req->meta && req->meta->n)
+		MODEL_SET(drain_metadata, last, meta, *req->meta);
+	if (!str_empty(req->accessor))
+		MODEL_SET(drain_metadata, last, accessor_id, req->accessor);
+	if (!req->spec)
+		put_unmarks(c, n);
+	entry_node_drain(&c->entry, n->id, req->spec ? make_strategy(a, req->spec, old, now) : NULL, last, eligible,
+	    !req->spec ? "Node drain disabled" : old ? "Node drain strategy updated" : "Node drain strategy set");
+	return !req->spec && eligible ? core_put_node_evals(c, a, n, first_id, now, eval_ids) : 0;
+}
+
 int core_node_drain(struct core *c, struct uuid id, const struct core_drain_request *req, int64_t now,
     struct strs *eval_ids, struct arena *a, uint64_t *index, struct err *e)
 {
@@ -138,31 +177,13 @@ int core_node_drain(struct core *c, struct uuid id, const struct core_drain_requ
 
 	if (r)
 		return r;
-	const struct drain_strategy *old = n->spec->drain_strategy;
-	bool eligible = req->spec ? false : n->eligible || req->mark_eligible;
-	struct drain_metadata *last = next_metadata(a, n, req->spec ? DRAIN_DRAINING : DRAIN_CANCELED, now);
+	bool eligible = n->eligible || req->mark_eligible;
 
 	*index = c->state->index;
-	if (!req->spec && !old) {
+	if (!req->spec && !n->spec->drain_strategy)
 		return eligible == n->eligible ? 0 : core_node_eligibility(c, id, eligible, now, index, e);
-	}
-	if (req->spec && !old) {
-		*last = (struct drain_metadata){0};
-		MODEL_SET(drain_metadata, last, status, DRAIN_DRAINING);
-		MODEL_SET(drain_metadata, last, started_at, now);
-		MODEL_SET(drain_metadata, last, updated_at, now);
-	}
-	if (req->meta && req->meta->n)
-		MODEL_SET(drain_metadata, last, meta, *req->meta);
-	if (!str_empty(req->accessor))
-		MODEL_SET(drain_metadata, last, accessor_id, req->accessor);
 	core_begin(c, now);
-	if (!req->spec)
-		put_unmarks(c, n);
-	entry_node_drain(&c->entry, id, req->spec ? make_strategy(a, req->spec, old, now) : NULL, last, eligible,
-	    !req->spec ? "Node drain disabled" : old ? "Node drain strategy updated" : "Node drain strategy set");
-	if (!req->spec && eligible)
-		core_put_node_evals(c, a, n, 0, now, eval_ids);
+	core_put_drain(c, a, n, req, 0, now, eval_ids);
 	return core_append(c, index, e);
 }
 

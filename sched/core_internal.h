@@ -27,6 +27,10 @@ struct core {
 		int64_t at, looked; /* look again then; when it was looked last */
 	} drains;
 	int64_t returns_at; /* when the first node has been initializing for too long; NEVER */
+	struct { /* sched/core_scale_in.c */
+		bool any, changed; /* some operation may run; nodes or allocations have changed */
+		int64_t looked;
+	} scale_ins;
 };
 
 /* The n-th id (below CORE_IDS) that belongs to the entry that is written next. An entry that is refused leaves its ids unused. */
@@ -77,6 +81,15 @@ void core_returns_changed(struct core *c, const struct node_entry *n);
 void core_returns_tick(struct core *c, int64_t now); /* who tells nothing for too long is ready, too */
 /* May the allocation go on that was given up and of which its node, back again, says this? */
 bool core_alloc_revives(const struct alloc *a, const struct alloc_update *u);
+
+/* Puts the drain of a node, or its end, into the entry that is written; evaluations have ids from first_id on: how many. */
+uint32_t core_put_drain(struct core *c, struct arena *a, struct node_entry *n, const struct core_drain_request *req, uint32_t first_id,
+    int64_t now, struct strs *eval_ids);
+
+/* sched/core_scale_in.c */
+void core_scale_ins_changed(struct core *c, enum state_table table);
+void core_scale_ins_step(struct core *c, int64_t now); /* swaps, when it is time */
+int64_t core_scale_ins_deadline(const struct core *c);
 
 void core_drains_changed(struct core *c, enum state_table table, const void *obj);
 /* Decides about draining nodes when it is time; busy: evaluations are ready, so that more will change soon. */

@@ -14,7 +14,7 @@ bool drain_is_soft(const struct alloc *a)
 	return t && t->migrate && t->drain && a->desired == DESIRED_RUN;
 }
 
-static bool is_hard(const struct alloc *a)
+bool drain_is_hard(const struct alloc *a)
 {
 	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
 
@@ -177,7 +177,7 @@ static void decide_alloc(struct look *l, struct alloc *x, const struct drain_str
 {
 	int64_t at = force_at(x, d), when;
 
-	if (is_hard(x))
+	if (drain_is_hard(x))
 		return;
 	if (at <= l->now) {
 		decide_hard(l, x);
@@ -224,7 +224,7 @@ static void decide_node(struct look *l, struct node_entry *n)
 	if (d->ignore_system_jobs)
 		return;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
-		if (x->version->job->type != JOB_SYSTEM || !drain_waits_for(x, false) || is_hard(x))
+		if (x->version->job->type != JOB_SYSTEM || !drain_waits_for(x, false) || drain_is_hard(x))
 			continue;
 		int64_t at = force_at(x, d);
 
@@ -280,7 +280,7 @@ static struct words why_waits(const struct state *s, const struct alloc *x, cons
 
 	if (!alloc_holds(x))
 		return (struct words){"consul-entries", "it has ended, and its entries still stand in Consul"};
-	if (is_hard(x))
+	if (drain_is_hard(x))
 		return (struct words){"stopping",
 		    arena_printf(a, "asked to stop; its tasks may take %llds, and its client has not said that they are gone",
 		        (long long)(drain_time_to_stop(x) / SECOND))};

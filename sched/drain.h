@@ -37,6 +37,8 @@
 
 /* Softly on its way: is to be replaced first. */
 bool drain_is_soft(const struct alloc *a);
+/* Stopped, or asked to stop whatever comes. */
+bool drain_is_hard(const struct alloc *a);
 /* The newest in the chain of what replaces a, as long as it should run; NULL: there is none (yet). */
 struct alloc *drain_successor(const struct state *s, const struct alloc *a);
 /* Does one that is softly on its way wait for it? */

@@ -12,6 +12,7 @@ const char *const entry_kind_names[ENTRY_KINDS] = {
     [ENTRY_NODE_DRAIN] = "node drain",
     [ENTRY_NODE_EVENT] = "node event",
     [ENTRY_NODES_SEEN] = "nodes seen",
+    [ENTRY_SCALE_IN] = "scale-in",
     [ENTRY_EVAL] = "evaluation",
     [ENTRY_EVAL_CANCEL] = "evaluation cancel",
     [ENTRY_EVAL_DELETE] = "evaluation delete",
@@ -279,5 +280,12 @@ void entry_config(struct buf *b, const struct scheduler_config *c)
 {
 	size_t o = entry_open(b, ENTRY_CONFIG);
 	entry_put_object(b, &type_scheduler_config, c);
+	entry_close(b, o);
+}
+
+void entry_scale_in(struct buf *b, const struct scale_in *op)
+{
+	size_t o = entry_open(b, ENTRY_SCALE_IN);
+	entry_put_object(b, &type_scale_in, op);
 	entry_close(b, o);
 }

@@ -47,6 +47,7 @@ enum entry_kind {
 	ENTRY_ALLOC_REVIVE, /* uuid: what was given up as lost should run again, and is unknown until its client says more */
 	ENTRY_NODE_EVENT, /* uuid, object node_event: message, subsystem and details */
 	ENTRY_NODES_SEEN, /* { u64 slot, u64 seconds before the entry's time } to the end */
+	ENTRY_SCALE_IN, /* object scale_in; stands in snapshots too */
 	ENTRY_KINDS,
 };
 extern const char *const entry_kind_names[ENTRY_KINDS]; /* for messages: "job", "plan", ... */
@@ -90,6 +91,7 @@ void entry_plan(struct buf *b, const struct plan *p);
 void entry_alloc_update(struct buf *b, struct uuid id, const struct alloc_update *u);
 void entry_alloc_transition(struct buf *b, struct uuid id, const struct desired_transition *t);
 void entry_alloc_revive(struct buf *b, struct uuid id);
+void entry_scale_in(struct buf *b, const struct scale_in *op);
 void entry_config(struct buf *b, const struct scheduler_config *c);
 
 /* A length-prefixed object, and reading it: the object in the arena, or NULL when it is damaged. */

@@ -29,6 +29,8 @@ static void give_back(struct proposed *p)
 {
 	for (uint32_t i = 0; i < p->n_items; i++)
 		p->extra[p->items[i].node->slot] = (struct amount){0};
+	if (p->everywhere)
+		memset(p->extra, 0, p->n_slots * sizeof(*p->extra));
 	p->state->scratch->taken = false;
 	p->extra = NULL;
 }
@@ -59,6 +61,17 @@ void proposed_keep(struct proposed *p, const struct alloc *a)
 	add_item(p, a->node, alloc_group(a)->name);
 }
 
+void proposed_count(struct proposed *p, struct node_entry *n, const char *group)
+{
+	add_item(p, n, group);
+}
+
+void proposed_turn(struct proposed *p)
+{
+	p->n_items = 0;
+	p->everywhere = true;
+}
+
 void proposed_free_ports(struct proposed *p, const struct alloc *a)
 {
 	for (uint32_t i = 0; a->ports && i < a->version->asks[a->group].n_ports; i++)
@@ -78,6 +91,13 @@ void proposed_take(struct proposed *p, struct node_entry *n, const char *group, 
 		p->ports[n->slot] = port_set_new();
 	for (uint32_t i = 0; i < ask->n_ports; i++)
 		port_set_add(p->ports[n->slot], grants[i].value);
+}
+
+void proposed_give(struct proposed *p, struct node_entry *n, const struct group_ask *ask, const struct port_grant *grants)
+{
+	amount_take(&p->extra[n->slot], &ask->amount);
+	for (uint32_t i = 0; i < ask->n_ports; i++)
+		port_set_remove(p->ports[n->slot], grants[i].value);
 }
 
 struct fit_result proposed_fit(const struct proposed *p, const struct node_entry *n, const struct group_ask *ask,

@@ -24,14 +24,21 @@ struct proposed {
 	uint32_t n_slots;
 	struct proposed_item *items; /* in the order of proposed_keep and proposed_take */
 	uint32_t n_items, cap_items;
+	bool everywhere; /* nodes of no item may have been written to */
 };
 
 void proposed_init(struct proposed *p, const struct state *s, struct arena *a);
 void proposed_release(struct proposed *p);
 void proposed_keep(struct proposed *p, const struct alloc *a);
+/* An item that holds nothing by itself. */
+void proposed_count(struct proposed *p, struct node_entry *n, const char *group);
+/* Items of another job come next; what was taken stays taken. */
+void proposed_turn(struct proposed *p);
 void proposed_free_ports(struct proposed *p, const struct alloc *a);
 void proposed_take(struct proposed *p, struct node_entry *n, const char *group, const struct group_ask *ask,
     const struct port_grant *grants);
+/* What proposed_take took; its item is not looked for. */
+void proposed_give(struct proposed *p, struct node_entry *n, const struct group_ask *ask, const struct port_grant *grants);
 /* sched/fit.h asked of a node as it will be. */
 struct fit_result proposed_fit(const struct proposed *p, const struct node_entry *n, const struct group_ask *ask,
     uint64_t pick, struct port_grant *grants);

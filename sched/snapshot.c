@@ -54,6 +54,8 @@ static void write_head(struct writer *w)
 	wire_put_uuid(&w->b, s->seed);
 	entry_close(&w->b, o);
 	entry_config(&w->b, s->config);
+	for (uint32_t i = 0; i < s->n_scale_ins; i++)
+		entry_scale_in(&w->b, s->scale_ins[i].spec);
 	emit(w);
 }
 

@@ -100,6 +100,8 @@ void state_free(struct state *s)
 	uuid_table_free(s->evals);
 	uuid_table_free(s->deployments);
 	arena_free(s->config_arena);
+	for (uint32_t i = 0; i < s->n_scale_ins; i++)
+		arena_free(s->scale_ins[i].arena);
 	while (s->slab)
 		alloc_slab_pop(s);
 	free(s);
@@ -144,6 +146,14 @@ struct alloc *state_alloc(const struct state *s, struct uuid id)
 struct eval_entry *state_eval(const struct state *s, struct uuid id)
 {
 	return uuid_table_get(s->evals, id);
+}
+
+struct scale_in_entry *state_scale_in(const struct state *s, struct uuid id)
+{
+	for (uint32_t i = 0; i < s->n_scale_ins; i++)
+		if (uuid_eq(s->scale_ins[i].id, id))
+			return (struct scale_in_entry *)&s->scale_ins[i];
+	return NULL;
 }
 
 struct deployment_entry *state_deployment(const struct state *s, struct uuid id)

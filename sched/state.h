@@ -229,6 +229,13 @@ struct deployment_entry {
 	uint64_t create_index, modify_index;
 };
 
+struct scale_in_entry { /* an operation that takes nodes away: sched/scale_in.h */
+	struct uuid id;
+	struct arena *arena;
+	struct scale_in *spec; /* replaced as a whole */
+};
+#define SCALE_INS_KEPT 16 /* the oldest that is over goes first */
+
 enum state_table { /* each has its own last index, as X-Nomad-Index answers it */
 	TABLE_JOBS,
 	TABLE_NODES,
@@ -262,6 +269,8 @@ struct state {
 	struct answers *answers;
 	struct scratch *scratch;
 	struct map classes, datacenters, pools; /* each word that a node has used -> its number + 1 */
+	struct scale_in_entry scale_ins[SCALE_INS_KEPT]; /* oldest first */
+	uint32_t n_scale_ins;
 	struct scheduler_config *config;  /* never NULL */
 	struct arena *config_arena;
 	struct uuid cluster_id;           /* nil before the first entry */
@@ -291,6 +300,7 @@ struct job_version *job_find_version(const struct job_entry *j, uint64_t version
 struct node_entry *state_node(const struct state *s, struct uuid id);
 struct alloc *state_alloc(const struct state *s, struct uuid id);
 struct eval_entry *state_eval(const struct state *s, struct uuid id);
+struct scale_in_entry *state_scale_in(const struct state *s, struct uuid id);
 struct deployment_entry *state_deployment(const struct state *s, struct uuid id);
 
 /* Walks in deterministic order (jobs by namespace and id; nodes by id; allocations and evaluations by create

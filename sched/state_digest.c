@@ -121,6 +121,8 @@ uint64_t state_digest(const struct state *s)
 	wire_put_uuid(&b, s->cluster_id);
 	wire_put_uuid(&b, s->seed);
 	codec_put(&b, &type_scheduler_config, s->config);
+	for (uint32_t i = 0; i < s->n_scale_ins; i++)
+		codec_put(&b, &type_scale_in, s->scale_ins[i].spec);
 	uint64_t sum = hash(&b, 5);
 	for (uint32_t i = 0; map_next(&s->jobs, &i, &key, &obj);)
 		buf_clear(&b), sum += digest_job(&b, obj);

@@ -65,6 +65,7 @@ void eval_delete(struct apply *c, struct eval_entry *e);
 /* Applies one record of each kind: sched/apply*.c, sched/snapshot.c. */
 typedef int apply_fn(struct apply *c, struct wire *w);
 apply_fn apply_plan, apply_alloc_updates, apply_alloc_transition, apply_alloc_revive, apply_alloc_delete;
+apply_fn apply_scale_in;
 apply_fn apply_snap_head, apply_snap_node, apply_snap_job, apply_snap_version, apply_snap_eval, apply_snap_metric,
     apply_snap_allocs, apply_snap_end;
 void restore_free(struct restore *r);
