@@ -277,8 +277,8 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	MODEL_SET(node_work, out, index, (int64_t)c->state->index);
 	if (!n)
 		return;
-	/* A node that was forgotten and came back begins anew, whatever it has heard before. */
-	if (since < n->create_index)
+	/* A node that was forgotten and came back begins anew, whatever it has heard before; so does one that missed what ended. */
+	if (since < n->create_index || since < n->gone_index)
 		since = 0;
 	/* One that was away has to tell first what it has: what was given up meanwhile may go on. All is to be asked again then. */
 	bool ready = n->status == NODE_READY;

@@ -326,7 +326,7 @@ int apply_snap_node(struct apply *c, struct wire *w)
 	n->eligible = !str_eq(spec->scheduling_eligibility, "ineligible");
 	n->create_index = at.create_index;
 	n->modify_index = at.modify_index;
-	n->alloc_index = at.alloc_index;
+	n->alloc_index = n->gone_index = at.alloc_index;
 	n->status_since = at.status_since;
 	n->seen = w->p < w->end ? wire_i64(w) : 0;
 	int r = node_set_spec(c, n, arena, spec);

@@ -152,9 +152,9 @@ struct node_entry { /* in chunks by slot, what every search reads first, so that
 	uint64_t create_index, modify_index, alloc_index; /* alloc_index: last change of what is desired */
 	int64_t status_since;
 	int64_t seen; /* last heard of, by the clock of the servers: at its registration, then now and then (ENTRY_NODES_SEEN) */
-	struct node_gone *gone;    /* deleted allocations for the client to forget, newest last; a bounded courtesy, in no
-	                            * snapshot: a client that misses one drops the folder by age */
+	struct node_gone *gone;    /* deleted allocations for the client to forget, the newest of them, newest last; in no snapshot */
 	uint32_t n_gone;
+	uint64_t gone_index;       /* deletions up to here are not in it: who has heard less is told all that there is */
 	/* Not journaled: */
 	struct node_life life;     /* owned by sched/nodes */
 	bool freed;                /* on state.freed, or known to the broker as dirty */

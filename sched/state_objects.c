@@ -417,8 +417,10 @@ static void remember_gone(struct apply *c, struct node_entry *n, struct uuid id)
 {
 	if (!n->gone)
 		n->gone = xcalloc(NODE_GONE_KEPT, sizeof(*n->gone));
-	if (n->n_gone == NODE_GONE_KEPT)
+	if (n->n_gone == NODE_GONE_KEPT) {
+		n->gone_index = n->gone[0].index;
 		memmove(n->gone, n->gone + 1, --n->n_gone * sizeof(*n->gone));
+	}
 	n->gone[n->n_gone++] = (struct node_gone){.index = c->index, .alloc = id};
 	n->alloc_index = c->index;
 }

@@ -34,44 +34,6 @@ static void open_conns(int port, int n)
 		add_conn(i, port);
 }
 
-/* The number after `key` in a file below /proc/PID. */
-static double proc_number(int pid, const char *file, const char *key)
-{
-	char text[4096], *at;
-	cleanup_free char *path = xasprintf("/proc/%d/%s", pid, file);
-	FILE *f = fopen(path, "re");
-	size_t n;
-
-	if (!f)
-		die("bench-fleet: %s: %s", path, strerror(errno));
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	at = strstr(text, key);
-	return at ? strtod(at + strlen(key), NULL) : 0;
-}
-
-static double rss_kb(int pid)
-{
-	return proc_number(pid, "status", "VmRSS:");
-}
-
-static double cpu_ns(int pid) /* of its main thread */
-{
-	return proc_number(pid, "schedstat", "");
-}
-
-static void wait_until_idle(int pid)
-{
-	double before, now = cpu_ns(pid);
-
-	do {
-		before = now;
-		usleep(300 * 1000);
-		now = cpu_ns(pid);
-	} while (now - before > 10e6);
-}
-
 static void put_job(struct load_conn *c, int priority)
 {
 	cleanup_free char *body =
@@ -96,19 +58,19 @@ static void watchers(int port, int pid, int n)
 	put_job(&conns[0], 50);
 	while (!load_receive(&conns[0]))
 		;
-	wait_until_idle(pid);
+	load_until_idle(pid);
 	load_call(&conns[0], "GET", "/v1/job/watched", NULL, NULL);
 	cleanup_free char *path = xasprintf("/v1/job/watched?index=%llu&wait=300s", load_index(&conns[0]));
 	load_close(&conns[0]);
 	free(conns);
-	before = rss_kb(pid);
+	before = load_rss_kb(pid);
 	open_conns(port, n + 1);
 	for (int i = 1; i <= n; i++) {
 		load_request(&conns[i], "GET", path, NULL, NULL);
 		load_send(&conns[i]);
 	}
-	wait_until_idle(pid);
-	held = rss_kb(pid);
+	load_until_idle(pid);
+	held = load_rss_kb(pid);
 	began = clock_monotonic();
 	put_job(&conns[0], 60);
 	while (left) {
@@ -189,7 +151,7 @@ static void heartbeats(int port, int pid, int n, double seconds)
 	struct node *nodes = xcalloc((size_t)n, sizeof(*nodes));
 	struct load_times registrations = {0}, times = {0};
 	uint64_t errors = 0;
-	double before = rss_kb(pid), cpu, each;
+	double before = load_rss_kb(pid), cpu, each;
 	int64_t began, end;
 
 	open_conns(port, n);
@@ -202,9 +164,9 @@ static void heartbeats(int port, int pid, int n, double seconds)
 		done += take_answers(nodes, &registrations, &errors, 1000);
 	}
 	free(registrations.micros);
-	wait_until_idle(pid);
-	each = (rss_kb(pid) - before) / n;
-	cpu = cpu_ns(pid);
+	load_until_idle(pid);
+	each = (load_rss_kb(pid) - before) / n;
+	cpu = load_cpu_ns(pid);
 	began = clock_monotonic();
 	end = began + (int64_t)(seconds * 1e9);
 	for (int i = 0; i < n; i++)
@@ -223,7 +185,7 @@ static void heartbeats(int port, int pid, int n, double seconds)
 		}
 		take_answers(nodes, &times, &errors, nodes[next].due > now ? 1 : 0);
 	}
-	cpu = cpu_ns(pid) - cpu;
+	cpu = load_cpu_ns(pid) - cpu;
 	seconds = (double)(clock_monotonic() - began) / 1e9;
 	load_report(&times, seconds, errors);
 	printf(" %.2f %.0f\n", each, cpu / seconds / 1e7);

@@ -51,7 +51,7 @@ start_agent() {
 		data_dir = "$dir/data"  bind_addr = "127.0.0.1"  log_level = "WARN"
 		ports { http = $port }
 		server { enabled = true  journal = "file" }
-		client { enabled = true  gc_max_allocs = 100000  memory_total_mb = 4000000  cpu_total_compute = 4000000  disk_total_mb = 40000000 }
+		client { enabled = true  gc_max_allocs = 100000 gc_interval="1s"  memory_total_mb = 4000000  cpu_total_compute = 4000000  disk_total_mb = 40000000 }
 		plugin "raw_exec" { config { enabled = true } }
 		limits { http_max_conns_per_client = 20000  http_max_connections = 20000 }
 		${2:-}

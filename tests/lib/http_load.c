@@ -126,3 +126,43 @@ void load_report(struct load_times *t, double seconds, uint64_t errors)
 	free(t->micros);
 	*t = (struct load_times){0};
 }
+
+/* ---- the other side ---- */
+
+/* The number after `key` in a file below /proc/PID. */
+static double proc_number(int pid, const char *file, const char *key)
+{
+	char text[4096], *at;
+	cleanup_free char *path = xasprintf("/proc/%d/%s", pid, file);
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (!f)
+		die("bench: %s: %s", path, strerror(errno));
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	at = strstr(text, key);
+	return at ? strtod(at + strlen(key), NULL) : 0;
+}
+
+double load_rss_kb(int pid)
+{
+	return proc_number(pid, "status", "VmRSS:");
+}
+
+double load_cpu_ns(int pid)
+{
+	return proc_number(pid, "schedstat", "");
+}
+
+void load_until_idle(int pid)
+{
+	double before, now = load_cpu_ns(pid);
+
+	do {
+		before = now;
+		usleep(300 * 1000);
+		now = load_cpu_ns(pid);
+	} while (now - before > 10e6);
+}

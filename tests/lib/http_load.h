@@ -38,4 +38,9 @@ void load_note(struct load_times *t, int64_t started);
 /* Prints "<n> <seconds> <per second> <p50 us> <p99 us> <max us> <errors>" without a newline; frees the times. */
 void load_report(struct load_times *t, double seconds, uint64_t errors);
 
+/* Of the process that is asked. */
+double load_rss_kb(int pid);
+double load_cpu_ns(int pid); /* of its main thread */
+void load_until_idle(int pid);
+
 #endif

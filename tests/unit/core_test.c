@@ -356,6 +356,33 @@ static void test_a_node_hears_what_changed_and_what_is_gone(void **unused)
 	world_free(w);
 }
 
+static void test_a_node_that_missed_more_than_is_remembered_hears_everything(void **unused)
+{
+	(void)unused;
+	struct world *w = world_new();
+	struct node_work work;
+	uint64_t index;
+	world_add_node(w, 0);
+	world_run_job(w, fixture_job(w->a, "left", "service", 1, 1, 10));
+	world_run_job(w, fixture_job(w->a, "done", "batch", NODE_GONE_KEPT + 1, 1, 10));
+	world_settle(w);
+	core_node_work(w->c, w->a, fixture_node_id(0), 0, &work);
+	uint64_t since = (uint64_t)work.index;
+	for (LINK_EACH(&world_job(w, "done")->allocs, struct alloc, by_job, a))
+		world_report(w, a, "complete");
+	world_settle(w);
+	core_node_work(w->c, w->a, fixture_node_id(0), since, &work);
+	assert_false(work.complete);
+	assert_int_equal(core_gc(w->c, w->now, &index, NULL), 0);
+	core_node_work(w->c, w->a, fixture_node_id(0), since, &work);
+	assert_true(work.complete);
+	assert_int_equal(work.allocs.n, 1);
+	since = (uint64_t)work.index;
+	core_node_work(w->c, w->a, fixture_node_id(0), since, &work);
+	assert_false(work.complete);
+	world_free(w);
+}
+
 /* ---- collection ---- */
 
 static void test_what_ended_is_collected_when_it_is_old(void **unused)
@@ -425,6 +452,7 @@ int main(void)
 	    cmocka_unit_test(test_the_ttl_grows_with_the_nodes),
 	    cmocka_unit_test(test_a_stranger_cannot_take_a_nodes_name),
 	    cmocka_unit_test(test_a_node_hears_what_changed_and_what_is_gone),
+	    cmocka_unit_test(test_a_node_that_missed_more_than_is_remembered_hears_everything),
 	    cmocka_unit_test(test_what_ended_is_collected_when_it_is_old),
 	    cmocka_unit_test(test_system_gc_leaves_what_is_needed),
 	};
