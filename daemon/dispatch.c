@@ -23,8 +23,8 @@ static void run_route(struct call *c);
 static void run(struct call *c)
 {
 	c->state = CALL_RUNNING;
-	c->now = clock_now();
 	c->from_state = c->match.route->bits & ROUTE_SERVER;
+	c->now = c->from_state ? server_now(call_daemon(c)->server) : clock_now();
 	if (c->from_state)
 		c->run_index = core_state(call_core(c))->index;
 	c->fn(c);

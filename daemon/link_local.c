@@ -108,7 +108,7 @@ static void node_register(struct server_link *link, const struct node *node, lin
 
 	if (uuid_parse(node->id ? node->id : "", &op->local->node) < 0)
 		err_set(&op->err, -EINVAL, "node id \"%s\" is no UUID", node->id ? node->id : "");
-	else if (core_node_register(server_core(op->local->server), node, clock_now(), &reply, &op->err) >= 0)
+	else if (core_node_register(server_core(op->local->server), node, server_now(op->local->server), &reply, &op->err) >= 0)
 		say_hello(op, &reply);
 	finish(op);
 }
@@ -118,7 +118,7 @@ static void heartbeat(struct server_link *link, link_done_fn *done, void *arg)
 	struct op *op = op_new(link, done, arg);
 	struct core_node_reply reply;
 
-	if (core_node_heartbeat(server_core(op->local->server), op->local->node, clock_now(), &reply, &op->err) >= 0)
+	if (core_node_heartbeat(server_core(op->local->server), op->local->node, server_now(op->local->server), &reply, &op->err) >= 0)
 		say_hello(op, &reply);
 	finish(op);
 }
@@ -162,7 +162,7 @@ static void update(struct server_link *link, const struct alloc_updates *u, link
 	struct op *op = op_new(link, done, arg);
 	uint64_t index;
 
-	if (core_allocs_update(server_core(op->local->server), op->local->node, u, clock_now(), &index, &op->err) >= 0)
+	if (core_allocs_update(server_core(op->local->server), op->local->node, u, server_now(op->local->server), &index, &op->err) >= 0)
 		say_hello(op, &(struct core_node_reply){.index = index});
 	finish(op);
 }

@@ -199,12 +199,26 @@ static bool tells_of_life(const struct daemon *d, const struct consul_check *c)
 	return !is_shared(d) || str_eq(c->check_id, "serfHealth") || str_starts(c->check_id ? c->check_id : "", SESSION_CHECK);
 }
 
+/* A check that is missing tells of nothing: a Consul agent brings back piece by piece what was removed from the catalog. */
 static const char *status_of(const struct daemon *d, const struct consul_instance_health *x)
 {
+	bool alive = !is_shared(d);
+
 	OBJS_EACH(&x->checks, struct consul_check, c)
+	{
 		if (str_eq(c->status, "critical") && tells_of_life(d, c))
 			return "failed";
-	return "alive";
+		alive |= str_starts(c->check_id ? c->check_id : "", SESSION_CHECK);
+	}
+	return alive ? "alive" : "failed";
+}
+
+static bool has_agent(const struct consul_instance_health *x)
+{
+	OBJS_EACH(&x->checks, struct consul_check, c)
+		if (str_eq(c->check_id, "serfHealth") && str_eq(c->status, "passing"))
+			return true;
+	return false;
 }
 
 static const char *meta(const struct consul_service *s, const char *key)
@@ -259,6 +273,7 @@ static void take_instance(struct members *m, const struct consul_instance_health
 	    .status = status_of(m->d, x),
 	    .node = x->node && x->node->node ? x->node->node : "",
 	    .service_id = s->id ? s->id : "",
+	    .has_agent = has_agent(x),
 	    .expect = atoi(meta(s, META_EXPECT)),
 	    .cluster = meta(s, SERVICES_CLUSTER),
 	    .feature = *meta(s, META_FEATURE) ? atoi(meta(s, META_FEATURE)) : 1,
@@ -391,17 +406,32 @@ static const struct member *find_member(const struct members *m, const char *nam
 	return NULL;
 }
 
+static bool is_beside_us(const struct members *m, const struct member *x)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		if (m->list[i].self)
+			return str_eq(m->list[i].node, x->node);
+	return false;
+}
+
+/* Of a machine that is gone the catalog can be told; where a Consul agent lives, that has the last word. */
 int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,
     struct err *e)
 {
 	const struct member *x = find_member(m, name);
 	struct consul_catalog_deregistration gone = {0};
+	bool beside;
 	struct forget *f;
 
 	if (!x)
 		return err_set(e, -ENOENT, "no server named \"%s\" is known", name);
 	if (str_eq(x->status, "alive"))
 		return err_set(e, -EBUSY, "server \"%s\" is alive; stop it there", name);
+	beside = is_beside_us(m, x);
+	if (!beside && x->has_agent)
+		return err_set(e, -EBUSY, "server \"%s\" has failed, but the Consul agent of its machine (node %s) lives and would bring it back: "
+		    "remove it there, with `consul services deregister -id=%s`; else Consul does so after consul { deregister_after }", name,
+		    x->node, x->service_id);
 	MODEL_SET(consul_catalog_deregistration, &gone, node, x->node);
 	MODEL_SET(consul_catalog_deregistration, &gone, service_id, x->service_id);
 	f = xcalloc(1, sizeof(*f));
@@ -410,8 +440,9 @@ int members_forget(struct members *m, const char *name, void (*done)(void *arg, 
 	f->arg = arg;
 	f->next = m->forgets;
 	m->forgets = f;
-	f->call = consul_call(
-	    m->d->consul, &consul_catalog_deregister, &(struct consul_args){.name = name, .object = &gone}, on_forgotten, f);
+	f->call = beside ?
+	    consul_call(m->d->consul, &consul_service_deregister, &(struct consul_args){.name = x->service_id}, on_forgotten, f) :
+	    consul_call(m->d->consul, &consul_catalog_deregister, &(struct consul_args){.name = name, .object = &gone}, on_forgotten, f);
 	return 0;
 }
 

@@ -15,6 +15,7 @@ struct member {
 	const char *region, *datacenter, *version;
 	const char *status;              /* alive, failed */
 	const char *node, *service_id;   /* in Consul */
+	bool has_agent;                  /* the Consul agent of its machine lives */
 	int64_t expect;                  /* its bootstrap_expect */
 	const char *cluster;             /* whose log it has read; "" = none */
 	int64_t feature;                 /* level of what it can read in the log */
@@ -38,7 +39,7 @@ void members_leave(struct members *m, void (*done)(void *arg), void *arg);
 void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n);
 /* "host:port" of another server that was alive when Consul last said so; "" when there is none. */
 const char *members_other(const struct members *m);
-/* Removes a member that has failed from Consul. -ENOENT: there is none; -EBUSY: it is alive. done is called from the loop. */
+/* Removes a member that has failed from Consul. -ENOENT: there is none; -EBUSY: it is alive, or only its own machine can do it. done is called from the loop. */
 int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,
     struct err *e);
 

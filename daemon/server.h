@@ -59,6 +59,9 @@ struct uuid server_id(const struct server *s);
 /* Something may have changed in the core: a turn follows. Cheap, may be called any number of times. */
 void server_kick(struct server *s);
 
+/* What the core is told of time: the wall clock. When that was set, what is timed is put right first. */
+int64_t server_now(struct server *s);
+
 /* ---- who leads ---- */
 bool server_leads(const struct server *s);
 bool server_is_read(const struct server *s);         /* its state may be read */

@@ -149,6 +149,13 @@ void server_check_clock(struct server *s)
 	core_excuse(s->core, jump);
 }
 
+int64_t server_now(struct server *s)
+{
+	if (s->role == ROLE_LEADS)
+		server_check_clock(s);
+	return clock_now();
+}
+
 void server_check_stop(struct server *s)
 {
 	int64_t late = clock_monotonic() - s->timer_due;

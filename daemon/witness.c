@@ -70,7 +70,7 @@ static void answer_when_complete(struct question *q)
 
 	if (q->call || q->probe)
 		return;
-	core_node_witness(server_core(s), q->node, q->consul, q->self, clock_now());
+	core_node_witness(server_core(s), q->node, q->consul, q->self, server_now(s));
 	server_kick(s);
 	question_free(q);
 }

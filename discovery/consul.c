@@ -276,6 +276,9 @@ static void on_answer(void *arg, struct fetch_answer *in)
 	struct consul_answer answer = {0};
 
 	consul_request_judge(call->owner, &call->request, in, &answer);
+	if (call->owner->away && answer.status)
+		consul_watch_hurry_all(call->owner);
+	call->owner->away = !answer.status;
 	finish(call, &answer);
 }
 

@@ -148,7 +148,8 @@ struct consul_watch_config {
 /*
  * The rules of blocking reads (developer.hashicorp.com/consul/api-docs/features/blocking): an index that goes back is
  * dropped, so that the next read answers at once; an index below 1 is taken as 1. After a failure it reads again in 0.5 s, doubling
- * up to 8 s, each a quarter less to a quarter more, and without an index, so that the first answer comes at once.
+ * up to 8 s, each a quarter less to a quarter more, and without an index, so that the first answer comes at once. When nothing came
+ * at all, it reads again soon after any other call was answered.
  */
 struct consul_watch *consul_watch(struct consul *c, const struct consul_watch_config *config);
 void consul_unwatch(struct consul_watch *w); /* NULL is fine */

@@ -25,6 +25,7 @@ struct consul {
 	struct consul_calls calls;
 	struct consul_watches watches;
 	unsigned n_calls;
+	bool away; /* the last call on the loop got no answer at all */
 	uint64_t random;
 
 	pthread_mutex_t lock; /* of what follows: channels use it from their threads */
@@ -55,5 +56,7 @@ void consul_wipe(char *secret); /* wipes and frees; NULL is fine */
 /* A duration of about d: a quarter less to a quarter more. */
 int64_t consul_jitter(struct consul *c, int64_t d);
 void consul_watch_end_all(struct consul *c);
+/* Consul answers again: watches that got no answer do not wait out their back-off. */
+void consul_watch_hurry_all(struct consul *c);
 
 #endif

@@ -20,6 +20,7 @@ struct consul_watch {
 	struct event *timer;
 	struct consul_call *call;
 	bool answered;      /* at least once */
+	bool unheard;       /* the last read got no answer at all, not even a refusal */
 	uint64_t hash;      /* of the last answer */
 	int64_t due;        /* monotonic: when the next read would be due if there were no bursts */
 	int failure;        /* code of the failure that was reported last; 0 after an answer */
@@ -54,6 +55,7 @@ static bool take_failure(struct consul_watch *w, const struct consul_answer *a)
 	w->state.last_failure = clock_now();
 	w->state.index = 0; /* so that Consul answers at once when it is back */
 	w->failure = a->err.code;
+	w->unheard = !a->status;
 	free(w->error);
 	w->error = xstrdup(err_str(&a->err));
 	w->state.error = w->error;
@@ -152,6 +154,15 @@ void consul_unwatch(struct consul_watch *w)
 	free(w->error);
 	arena_free(w->arena);
 	free(w);
+}
+
+void consul_watch_hurry_all(struct consul *c)
+{
+	struct consul_watch *w;
+
+	TAILQ_FOREACH(w, &c->watches, list)
+		if (w->state.failures && w->unheard && !w->call && w->state.next_try > clock_now() + FIRST_RETRY)
+			wait_for(w, consul_jitter(c, FIRST_RETRY));
 }
 
 void consul_watch_end_all(struct consul *c)

@@ -6,14 +6,14 @@ import time
 from harness import Failed, check, eventually, lasts, process_alive, shell_job
 
 
-def start_some(cluster, n, consul=None, client=False, expect=1, first=0):
+def start_some(cluster, n, consul=None, client=False, expect=1, first=0, prepare=lambda agent: agent):
     """n servers on one Consul, started; returns (consul, servers)."""
     consul = consul or cluster.consul()
     cluster.server_options = "bootstrap_expect = %d" % expect
     agents = [cluster.agent("s%d" % i, client=client, journal="consul",
                             config='consul { address = "%s" }' % consul.agents[0].address) for i in range(first, first + n)]
     for a in agents:
-        a.start(wait=False)
+        prepare(a).start(wait=False)
     return consul, agents
 
 
@@ -180,6 +180,7 @@ def test_while_consul_is_away_stale_reads_are_answered_and_writes_refused_with_t
     consul.agents[0].start()
     back = time.monotonic()
     eventually("writes are accepted again", lambda: write(agents[0], "z", timeout=30).status == 200)
+    eventually("both answer", lambda: all(a.get("/v1/jobs").status == 200 for a in agents))
     check(time.monotonic() - back < 30, "it took %.0f s" % (time.monotonic() - back))
     check(process_alive(pid) and agents[1].pid_file("long") == pid, "the task was restarted")
     for a in agents:

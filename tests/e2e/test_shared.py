@@ -1,6 +1,7 @@
 """Several servers that are one, and what surrounds them: what passes through a standby, who is listed and forgotten, two clusters on one Consul,
 jobs that are large, TLS to Consul."""
 import http.client
+import json
 import os
 import threading
 import time
@@ -48,6 +49,30 @@ def test_what_a_standby_may_not_answer_goes_through_it(cluster):
     r = standby.get("/v1/jobs")
     check(r.headers["X-Nomad-KnownLeader"] == "true" and r.headers["X-Nomad-LastContact"] == "0", str(r.headers))
     check(joined(client, *[a.address for a in agents])["Server"], "the client beats")
+
+
+def test_an_agent_stands_in_consul_with_all_that_belongs_to_it_and_goes_when_it_leaves(cluster):
+    consul = cluster.consul().agents[0]
+    one = cluster.agent("one", config=consul.block('deregister_after = "61s"  tags = {"blue"}')).start()
+    ready(one)
+    cluster_id = eventually("the cluster has its id", lambda: [
+        s["Meta"].get("drover-cluster") for s in consul.services().values() if s["Meta"].get("drover-cluster")])[0]
+    for role, name in (("server", "drover"), ("client", "drover-client")):
+        s = eventually("the %s bears the cluster's id" % role, lambda name=name: [
+            s for s in consul.services().values() if s["Service"] == name and s["Meta"].get("drover-cluster") == cluster_id])[0]
+        owner = s["Meta"]["drover-owner"]
+        check(s["ID"] == "_drover-%s-%s" % (role, owner) and s["Meta"]["external-source"] == "drover", str(s))
+        check((s["Address"], s["Port"]) == ("127.0.0.1", one.port) and {"http", "blue"} <= set(s["Tags"]), str(s))
+    # Consul keeps what it was told of checks in files, and nowhere shows all of it.
+    kept = []
+    for folder, _, files in os.walk(os.path.join(consul.dir, "data", "checks")):
+        for name in files:
+            with open(os.path.join(folder, name)) as f:
+                kept.append(json.load(f)["ChkType"])
+    check(sorted(c["DeregisterCriticalServiceAfter"] for c in kept) == [61 * 10**9] * 2, str(kept))
+    check(all(c["HTTP"].startswith(one.url + "/v1/agent/health?type=") for c in kept), str(kept))
+    one.kill(15)
+    eventually("it is gone from Consul", lambda: not consul.services())
 
 
 def members(agent):

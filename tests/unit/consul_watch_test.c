@@ -162,6 +162,32 @@ static void test_the_loss_of_the_leader_is_told_and_the_next_one_answers(void **
 	consul_server_stop(real);
 }
 
+static void test_who_waits_for_a_consul_that_is_away_hears_of_its_return_from_others(void **state UNUSED)
+{
+	struct consul_server *real = consul_server_start("");
+	struct asker a = asker_new(&(struct consul_config){.address = consul_server_ask(real, "address 0")});
+	struct seen s = {0};
+	struct consul_watch_state w;
+
+	asker_put(&a, "k", "before");
+	watch_key(&a, &s, "k");
+	UNTIL(&a, s.answers == 1);
+	consul_server_ask(real, "kill 0");
+	UNTIL(&a, (consul_watch_state(s.watch, &w), w.failures >= 5)); /* it waits for 6 s or more */
+	consul_server_ask(real, "start 0");
+	consul_server_ask(real, "ready");
+	consul_watch_state(s.watch, &w);
+	if (w.failures) { /* it may just have tried again */
+		asker_put(&a, "other", "x");
+		int64_t since = clock_monotonic();
+
+		UNTIL(&a, s.last_code == 0);
+		assert_true(clock_monotonic() - since < 2 * SECOND);
+	}
+	asker_free(&a);
+	consul_server_stop(real);
+}
+
 static void test_a_token_that_is_replaced_in_its_file_takes_over(void **state UNUSED)
 {
 	struct consul_server *real = consul_server_start("--acl");
@@ -339,6 +365,7 @@ int main(void)
 	    cmocka_unit_test(test_a_restart_in_the_middle_of_a_blocking_read_is_survived),
 	    cmocka_unit_test(test_the_loss_of_the_leader_is_told_and_the_next_one_answers),
 	    cmocka_unit_test(test_a_token_that_is_replaced_in_its_file_takes_over),
+	    cmocka_unit_test(test_who_waits_for_a_consul_that_is_away_hears_of_its_return_from_others),
 	    cmocka_unit_test(test_what_has_no_index_is_polled),
 	    cmocka_unit_test(test_an_index_that_goes_back_or_is_zero_is_never_waited_for),
 	    cmocka_unit_test(test_failures_back_off_with_jitter_and_are_reported_once),
