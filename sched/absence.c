@@ -46,9 +46,14 @@ static bool is_silent(const struct node_entry *n)
 	return n->status == NODE_DOWN || n->status == NODE_DISCONNECTED;
 }
 
+bool absence_is_silent(const struct alloc *a)
+{
+	return !a->node || is_silent(a->node);
+}
+
 bool absence_is(const struct alloc *a)
 {
-	return !a->node || is_silent(a->node) || (a->node->status == NODE_INIT && a->observed == OBSERVED_UNKNOWN);
+	return absence_is_silent(a) || (a->node->status == NODE_INIT && a->observed == OBSERVED_UNKNOWN);
 }
 
 struct absence absence_of(const struct alloc *a)

@@ -31,6 +31,7 @@ struct absence { /* of an allocation whose node is silent */
 	int64_t until; /* it is lost from then on, 0 = now; NEVER: not by time */
 	bool replace;  /* a copy runs meanwhile */
 };
+bool absence_is_silent(const struct alloc *a); /* nobody hears its node */
 /* Nobody hears its node, or what it says of this allocation has yet to come. */
 bool absence_is(const struct alloc *a);
 struct absence absence_of(const struct alloc *a);

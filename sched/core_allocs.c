@@ -167,6 +167,7 @@ static uint32_t put_news(struct core *c, const struct news *news, uint32_t n, st
 	struct desired_transition left = {0};
 	uint32_t n_jobs = 0;
 	MODEL_SET(desired_transition, &left, reschedule, true);
+	MODEL_SET(desired_transition, &left, force_reschedule, true); /* of a job that runs everywhere */
 	for (uint32_t i = 0; i < n; i++)
 		if (core_alloc_revives(news[i].alloc, news[i].update))
 			entry_alloc_revive(&c->entry, news[i].alloc->id);

@@ -74,9 +74,15 @@ static bool is_asked_to_go(const struct alloc *a)
 	return t && t->migrate && !t->drain;
 }
 
+/* What will never say its end is lost. */
+static void stop_absent(struct reconcile *c, struct alloc *a, const char *description)
+{
+	reconcile_stop(c, a, absence_is_silent(a) ? OBSERVED_LOST : -1, description);
+}
+
 void reconcile_lose(struct reconcile *c, struct alloc *a)
 {
-	reconcile_stop(c, a, OBSERVED_LOST, is_asked_to_go(a) ? SAY_MIGRATING : SAY_LOST);
+	stop_absent(c, a, is_asked_to_go(a) ? SAY_MIGRATING : SAY_LOST);
 }
 
 void reconcile_leave_unknown(struct reconcile *c, struct alloc *a, int64_t until)
@@ -87,6 +93,21 @@ void reconcile_leave_unknown(struct reconcile *c, struct alloc *a, int64_t until
 	if (until != NEVER)
 		LIST_ADD(c->a, c->out->laters, c->out->n_laters, c->out->cap_laters) =
 		    (struct later){.alloc = a, .at = until, .away = true};
+}
+
+void reconcile_wait_for(struct reconcile *c, const struct side *g, struct alloc *a, int64_t until)
+{
+	struct away_wait *w = objmap_get(&c->out->aways, g->spec->name);
+	reconcile_leave_unknown(c, a, until);
+	reconcile_keep(c, a);
+	if (!w) {
+		w = arena_alloc(c->a, sizeof(*w));
+		*w = (struct away_wait){.until = NEVER};
+		objmap_set(c->a, &c->out->aways, g->spec->name, w);
+	}
+	w->n++;
+	w->until = MIN(w->until, until);
+	w->node = a->node;
 }
 
 static void set_updates(struct reconcile *c, const char *group, struct desired_updates *u)
@@ -226,9 +247,17 @@ static void cut(struct side *g)
 
 static void stop_member(struct reconcile *c, struct member *m)
 {
-	bool lost = m->fate == FATE_LOST || m->fate == FATE_AWAY;
-	if (m->fate != FATE_DONE)
-		reconcile_stop(c, m->alloc, lost ? OBSERVED_LOST : -1, SAY_NOT_NEEDED);
+	if (m->fate == FATE_LOST || m->fate == FATE_AWAY)
+		stop_absent(c, m->alloc, SAY_NOT_NEEDED);
+	else if (m->fate != FATE_DONE)
+		reconcile_stop(c, m->alloc, -1, SAY_NOT_NEEDED);
+	/* Nor is the one on a draining node that waits for it to prove itself. */
+	for (const struct alloc *x = m->alloc; x && x->extra && !uuid_is_nil(x->extra->previous);) {
+		struct alloc *before = state_alloc(c->r->state, x->extra->previous);
+		if (before && drain_is_soft(before) && alloc_is_live(before) && !absence_is(before))
+			reconcile_stop(c, before, -1, SAY_NOT_NEEDED);
+		x = before;
+	}
 }
 
 /* A place that is taken over for another reason than a failure keeps count of the failures before. */
@@ -287,11 +316,12 @@ static bool is_unproven(const struct reconcile *c, const struct member *m, const
 		return m->alloc->version == c->r->version;
 	case FATE_LOST:
 	case FATE_MIGRATE:
-	case FATE_AWAY:
 	case FATE_LEAVES:
 	case FATE_RESCHEDULE:
 	case FATE_LEFT:
 		return true;
+	case FATE_AWAY:
+		return m->later != NEVER; /* what may be away for ever is not waited for */
 	case FATE_REPLACE:
 	case FATE_DONE:
 		break;
@@ -362,11 +392,12 @@ static void settle_member(struct reconcile *c, struct side *g, struct member *m,
 		break;
 	case FATE_AWAY:
 		u->disconnect += m->alloc->observed != OBSERVED_UNKNOWN;
+		if (!m->replace) {
+			reconcile_wait_for(c, g, m->alloc, m->later);
+			break;
+		}
 		reconcile_leave_unknown(c, m->alloc, m->later);
-		if (m->replace)
-			keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
-		else
-			reconcile_keep(c, m->alloc);
+		keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
 		break;
 	case FATE_LEAVES:
 		keep_tracker(c, reconcile_want(c, g, m->index, m->alloc));
@@ -453,7 +484,7 @@ static void reconcile_counted(struct reconcile *c, struct side *g, struct desire
 static void settle_stopped(struct reconcile *c, struct alloc *a)
 {
 	const char *said = a->extra && a->extra->desired_description ? a->extra->desired_description : SAY_NOT_NEEDED;
-	if (alloc_is_live(a) && absence_is(a))
+	if (alloc_is_live(a) && absence_is_silent(a))
 		reconcile_stop(c, a, OBSERVED_LOST, said);
 }
 
@@ -462,7 +493,7 @@ static void stop_unwanted(struct reconcile *c, struct alloc *a, struct desired_u
 	bool ended = a->observed == OBSERVED_COMPLETE || a->observed == OBSERVED_FAILED || a->observed == OBSERVED_LOST;
 	if (ended)
 		return;
-	reconcile_stop(c, a, absence_is(a) ? OBSERVED_LOST : -1, SAY_NOT_NEEDED);
+	stop_absent(c, a, SAY_NOT_NEEDED);
 	if (u)
 		u->stop++;
 }

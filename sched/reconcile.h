@@ -38,10 +38,16 @@ struct reconciled {
 	int64_t update_at;  /* a held-up update goes on then; NEVER when none is */
 	struct objmap updates; /* struct desired_updates by group */
 	struct objmap waits;   /* groups whose update waits for health -> struct want_wait */
+	struct objmap aways;   /* groups of which something is unknown, and not replaced -> struct away_wait */
 };
 
 struct want_wait {
 	int64_t unhealthy, max_parallel, remaining, at;
+};
+
+struct away_wait {
+	int64_t n, until; /* until: the first of them is given up then; NEVER */
+	const struct node_entry *node; /* of one of them */
 };
 
 /* Stops and marks go into the plan, the rest into out; lists are in the arena. */

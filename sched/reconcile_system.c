@@ -58,9 +58,8 @@ static void sweep_absent(struct sweep *s, struct alloc *a)
 		s->u->stop++;
 	} else {
 		s->u->disconnect += a->observed != OBSERVED_UNKNOWN;
-		reconcile_leave_unknown(s->c, a, until);
-		if (a->node)
-			s->there[a->node->slot] = true;
+		reconcile_wait_for(s->c, s->g, a, until);
+		s->there[a->node->slot] = true;
 	}
 }
 

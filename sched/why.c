@@ -384,6 +384,25 @@ static void ask_clients(struct inquiry *q)
 		                      node->spec->name ? node->spec->name : node->spec->id)));
 }
 
+/* Unknown ones that have their names to themselves. */
+static void ask_away(struct inquiry *q)
+{
+	const struct task_group *g = q->groups->v[q->group];
+	const struct away_wait *w = objmap_get(&q->rec.aways, g->name);
+	char when[TIME_STR];
+	if (!w)
+		return;
+	const char *node = w->node->spec->name ? w->node->spec->name : w->node->spec->id;
+	const char *away = w->node->status == NODE_INIT ? "has yet to report" : "is away";
+	const char *text = w->n == 1
+	    ? arena_printf(q->a, "1 allocation is unknown, since node %s %s; by the group's disconnect block nothing takes its place", node, away)
+	    : arena_printf(q->a, "%lld allocations are unknown, since their nodes (%s, for one) are away; by the group's disconnect block "
+	                         "nothing takes their place", (long long)w->n, node);
+	text = w->until == NEVER ? arena_printf(q->a, "%s until the node is back or purged, or somebody stops it", text)
+	                         : arena_printf(q->a, "%s before %s", text, instant(w->until, when));
+	add_reason(q, new_reason(q->a, "node-away", text));
+}
+
 static void sort_odd(struct inquiry *q)
 {
 	struct map by_name = MAP_INIT;
@@ -432,6 +451,7 @@ static struct wait_reason *ask(struct inquiry *q, uint32_t group)
 	ask_failed(q);
 	ask_update(q);
 	ask_clients(q);
+	ask_away(q);
 	return q->first;
 }
 

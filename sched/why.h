@@ -5,7 +5,7 @@
  * codes  no-nodes; cpu memory disk ports devices max-allocations; datacenter node-pool node-down node-ineligible
  *        node-draining constraint driver volume network cores distinct-hosts distinct-property;
  *        evaluation (room is there, the scheduler has yet to come to it), paused, reschedule-delay, reschedule-exhausted,
- *        update-health, client (placed, not started yet)
+ *        update-health, client (placed, not started yet), node-away (unknown, and not replaced)
  */
 #ifndef SCHED_WHY_H
 #define SCHED_WHY_H

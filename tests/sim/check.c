@@ -207,6 +207,7 @@ void check_always(struct sim *s)
 	check_machines(s);
 	witness_check(s);
 	drains_check(s);
+	away_check(s);
 	if (s->crash_due)
 		note_digest(s);
 	/* What is read of the state alone needs no second look. */

@@ -82,7 +82,7 @@ static struct local_alloc *add_record(struct client_sim *c, const char *id)
 
 	memset(l, 0, sizeof(*l));
 	snprintf(l->id, sizeof(l->id), "%s", id);
-	l->ends = NEVER;
+	l->ends = l->twice_since = NEVER;
 	return l;
 }
 
@@ -171,7 +171,10 @@ static void start_alloc(struct sim *s, uint32_t n, const struct node_work *w, co
 	const char *run = strmap_get(&job->meta, "run"), *again = strmap_get(&job->meta, "restarts");
 
 	l->system = str_eq(job->type, "system");
-	l->stop_time = drains_stop_time(job_group(job, a->task_group));
+	const struct task_group *g = job_group(job, a->task_group);
+
+	l->stop_time = drains_stop_time(g);
+	l->stop_after = g->disconnect ? g->disconnect->stop_on_client_after : g->stop_after_client_disconnect;
 	l->runs = run ? atoi(run) : 0;
 	l->prone = str_eq(strmap_get(&job->meta, "fail"), "true");
 	l->restarts = again ? (uint32_t)atoi(again) : 0;
@@ -529,10 +532,12 @@ static void beat(struct sim *s, uint32_t n)
 	if (!c->up) {
 		c->up = true;
 		c->off_since = 0;
+		c->up_since = s->now;
 		c->registered = false;
 		c->work_index = c->told = 0;
 		on_task(s, n);
 	}
+	away_look_at_silence(s, n, stop_local);
 	if (!c->registered)
 		request(s, EVENT_REGISTER, n);
 	request(s, EVENT_HEARTBEAT, n);
@@ -555,6 +560,8 @@ void clients_on_event(struct sim *s, struct event *e)
 	struct client_sim *c = &s->clients[e->client];
 	bool stale = e->life != c->life || !c->up;
 
+	if (!stale && (e->kind == EVENT_WORK || e->kind == EVENT_HELLO || e->kind == EVENT_ACK))
+		c->contact = s->now;
 	switch (e->kind) {
 	case EVENT_REGISTER:
 		serve_register(s, e->client);

@@ -154,7 +154,7 @@ static void check_placed(struct look *l, struct alloc *a)
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, b)) {
 		if (b == a || !rules_runs(b) || !rules_runs(a) || !str_eq(alloc_group(b)->name, g->name))
 			continue;
-		if (drains_beside(s, a, b))
+		if (drains_beside(s, a, b) || away_beside(a, b))
 			continue;
 		if (everywhere ? b->node == a->node : b->index == a->index)
 			sim_fail(s, "%s.%s[%u] runs twice: %s beside %08x", j->id, g->name, a->index, id, (unsigned)(b->id.hi >> 32));
@@ -207,6 +207,8 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 		bool failed = a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
 
 		if (j->type == JOB_SYSTEM && !took_over(s, a))
+			continue;
+		if (away_is_shadow(a))
 			continue;
 		there += rules_live(a);
 		if (a->version == j->current && (rules_live(a) || (failed && j->type == JOB_SERVICE)))
@@ -267,6 +269,7 @@ static void check_followed(struct look *l, const struct seen *was, const struct 
 	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN && was->observed != OBSERVED_FAILED &&
 	    str_eq(a->extra->desired_description, "alloc is being updated due to job update"))
 		check_pace(s, a->version->job, job_group(a->version->job->current->spec, is.group));
+	away_followed(s, a, was->desired, was->observed, was->mark != MARK_NONE);
 	if (is.mark != was->mark)
 		drains_check_mark(s, a);
 	if (was->desired == DESIRED_RUN && is.desired != DESIRED_RUN &&

@@ -218,7 +218,7 @@ static int64_t count_running(const struct job_entry *j, const char *group, const
 	int64_t n = 0;
 
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a))
-		n += a != but && rules_runs(a) && a->node && (!group || str_eq(alloc_group(a)->name, group)) &&
+		n += a != but && rules_runs(a) && !away_is_shadow(a) && a->node && (!group || str_eq(alloc_group(a)->name, group)) &&
 		    (!on || a->node == on) && (!rack || str_eq(strmap_get(&a->node->spec->meta, "rack"), rack));
 	return n;
 }

@@ -152,7 +152,8 @@ static void tally_group(const struct job_entry *j, const char *group, struct tal
 		t->failed += a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
 		/* One that is to be replaced first may be of any version; its replacement is a new one. */
 		t->leaving += rules_live(a) && drains_mark(a) == MARK_SOFT;
-		t->old += rules_live(a) && a->version != j->current && drains_mark(a) != MARK_SOFT;
+		/* What nobody can reach stays as it is. */
+		t->old += rules_live(a) && a->observed != OBSERVED_UNKNOWN && a->version != j->current && drains_mark(a) != MARK_SOFT;
 	}
 }
 
@@ -318,6 +319,8 @@ static bool settled_alloc(void *arg, struct alloc *al)
 	char id[UUID_STR];
 	bool found = false;
 
+	if (al->observed == OBSERVED_UNKNOWN && !away_may_stay(al))
+		sim_fail(s, "an allocation of %s on %s is still unknown", al->version->job->id, al->node ? al->node->spec->name : "-");
 	if (!rules_holds(al) || !al->node || al->node->status == NODE_DOWN)
 		return true;
 	uuid_format(al->id, id);

@@ -192,6 +192,7 @@ static bool episode(uint64_t seed, const char *dir, bool verbose, struct sim *to
 	totals->placements += s.placements;
 	totals->replaced += s.replaced;
 	totals->revived += s.revived;
+	totals->choices += s.choices;
 	totals->reasons += s.reasons;
 	totals->drains += s.drains;
 	bool ok = !s.failure[0];
@@ -251,8 +252,9 @@ int main(int argc, char **argv)
 	}
 	rmdir(in);
 	printf("sim: %" PRId64 " episodes, %" PRIu64 " steps, %" PRIu64 " placements (%" PRIu64 " replace another), %" PRIu64 " came back, %" PRIu64
-	       " reasons checked, %" PRIu64 " drains done, %" PRIu64 " verdicts, %" PRIu64 " server crashes, %" PRId64 " episodes failed\n",
-	    done, totals.steps, totals.placements, totals.replaced, totals.revived, totals.reasons, totals.drains, totals.verdicts,
-	    totals.crashes, failed);
+	       " choices between two, %" PRIu64 " reasons checked, %" PRIu64 " drains done, %" PRIu64 " verdicts, %" PRIu64
+	       " server crashes, %" PRId64 " episodes failed\n",
+	    done, totals.steps, totals.placements, totals.replaced, totals.revived, totals.choices, totals.reasons, totals.drains,
+	    totals.verdicts, totals.crashes, failed);
 	return failed != 0;
 }

@@ -46,6 +46,8 @@ struct local_alloc { /* what a client knows of one allocation; survives a crash 
 	bool stopping, stuck;  /* stuck: does not end when it is killed, for a while */
 	bool system;
 	int64_t stop_time;     /* that its tasks may take to stop */
+	int64_t stop_after;    /* of silence; 0 = never */
+	int64_t twice_since;   /* another one of its name runs, too; NEVER */
 	uint32_t changes, acked; /* changes that the server has not confirmed are sent again */
 	uint32_t starts, restarts;
 	int64_t cpu, memory, disk; /* what it was granted */
@@ -64,6 +66,8 @@ struct client_sim {
 	uint64_t work_index, told; /* told: a change of its work that it was woken for */
 	int64_t ttl, told_all; /* told_all: when it last reported everything */
 	int64_t report;        /* what the server wants to be told everything for; 0 = nothing */
+	int64_t contact;       /* when a server answered last; survives a crash */
+	int64_t up_since;
 	struct local_alloc *allocs;
 	uint32_t n_allocs, cap_allocs;
 };
@@ -87,6 +91,7 @@ struct node_sim { /* a node as the servers know it: a machine that loses its dis
 	int64_t condemned;    /* when both witnesses called it dead */
 	int64_t answered, allowed; /* when there was an answer last; not to be called down by it before */
 	bool down;            /* as the server had it at the last check */
+	int64_t down_since;
 	struct drain_sim drain;
 };
 
@@ -187,7 +192,7 @@ struct sim {
 	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
 	uint64_t lives; /* of the server */
-	uint64_t steps, verdicts, crashes, placements, replaced, revived, reasons, drains;
+	uint64_t steps, verdicts, crashes, placements, replaced, revived, choices, reasons, drains;
 	bool verbose;
 	char failure[2048]; /* first broken invariant, "" = none */
 };
@@ -226,6 +231,15 @@ void witness_check(struct sim *s); /* nobody is called down too early or too lat
 struct job *shape_job(struct sim *s, struct arena *a, uint32_t n);
 /* Does the condition hold there? One of those that shape_job uses. */
 bool shape_holds(const struct constraint *c, const struct node *n);
+
+/* ---- away.c: machines that are away, and come back ---- */
+void away_shape(struct sim *s, struct arena *a, struct task_group *g); /* gives the group a disconnect block, or none */
+bool away_is_shadow(const struct alloc *a); /* unknown, and another one has its name, or may have */
+bool away_beside(const struct alloc *a, const struct alloc *b); /* both may be there */
+bool away_may_stay(const struct alloc *a);  /* unknown for good */
+void away_followed(struct sim *s, const struct alloc *a, uint8_t was_desired, uint8_t was_observed, bool marked);
+void away_check(struct sim *s);
+void away_look_at_silence(struct sim *s, uint32_t client, void (*stop)(struct sim *s, uint32_t n, struct local_alloc *l));
 
 /* ---- operator.c ---- */
 void operator_act(struct sim *s);

@@ -45,6 +45,7 @@ void witness_server_starts(struct sim *s)
 		const struct node_entry *entry = state_node(core_state(s->core), i->id);
 
 		i->down = is_down(entry);
+		i->down_since = entry ? entry->status_since : 0;
 	}
 }
 
@@ -152,6 +153,7 @@ static void check_one(struct sim *s, struct node_sim *i, const struct node_entry
 
 	if (down && !i->down) {
 		s->verdicts++;
+		i->down_since = s->now;
 		if (i->condemned != s->now && s->now < from)
 			sim_fail(s, "%s is called down %.1f s before its time", n->spec->name, (double)(from - s->now) / 1e9);
 	}
