@@ -6,6 +6,7 @@ started, by process id. Nothing is retried and nothing is skipped; waiting is po
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -55,10 +56,25 @@ def lasts(seconds):
     return mark
 
 
+taken = []  # what keeps the ports below from other runs on this machine
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that stays free until its agent takes it, and while that is stopped: not one that the kernel gives to whoever connects
+    somewhere (32768 and above), nor one for tasks (20000 to 32000)."""
+    while True:
+        port = random.randrange(10000, 20000)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind("\0drover-test-port-%d" % port)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        taken.append(mark)
+        return port
 
 
 class Answer:
