@@ -120,47 +120,24 @@ static const char *check_problem(struct arena *a, const struct check *k)
 
 /* ---- ports ---- */
 
-static bool network_has(const struct objs *networks, const char *label)
-{
-	OBJS_EACH (networks, struct network, n) {
-		OBJS_EACH (&n->reserved_ports, struct port, r)
-			if (str_eq(r->label, label))
-				return true;
-		OBJS_EACH (&n->dynamic_ports, struct port, d)
-			if (str_eq(d->label, label))
-				return true;
-	}
-	return false;
-}
-
-static bool has_label(const struct task_group *g, const char *label)
-{
-	if (network_has(&g->networks, label))
-		return true;
-	OBJS_EACH (&g->tasks, struct task, t)
-		if (t->resources && network_has(&t->resources->networks, label))
-			return true;
-	return false;
-}
-
 /* A label that somebody has to define: not a number, and nothing that is filled in later. */
-static bool is_unknown_label(const struct task_group *g, const char *label)
+static bool is_unknown_label(const struct group_view *v, const char *label)
 {
-	return !str_empty(label) && !isdigit((unsigned char)label[0]) && !is_open(label) && !has_label(g, label);
+	return !str_empty(label) && !isdigit((unsigned char)label[0]) && !is_open(label) && !map_get(&v->labels, label);
 }
 
 /* What a check of the service refers to: a port, a task. */
 static const char *reference_problem(
-    struct arena *a, const struct task_group *g, const struct task *task, const struct service *s, const struct check *k)
+    struct arena *a, const struct group_view *v, const struct task *task, const struct service *s, const struct check *k)
 {
 	const struct check_kind *kind = find_kind(k->type);
 	const char *runs_in = !str_empty(k->task_name) ? k->task_name : !str_empty(s->task_name) ? s->task_name : NULL;
 
 	if (kind->needs_port && str_empty(k->port_label) && str_empty(s->port_label))
 		return arena_printf(a, "neither it nor its service \"%s\" has a port", str_or(s->name, ""));
-	if (is_unknown_label(g, k->port_label))
+	if (is_unknown_label(v, k->port_label))
 		return arena_printf(a, "port label \"%s\" is not defined in the group's network", k->port_label);
-	if (!str_empty(k->task_name) && !group_task(g, k->task_name))
+	if (!str_empty(k->task_name) && !map_get(&v->tasks, k->task_name))
 		return arena_printf(a, "refers to non-existent task %s", k->task_name);
 	if (str_eq(k->type, "script") && !task && !runs_in)
 		return "a script check of a group's service must name the task that it runs in (task = \"...\")";
@@ -202,7 +179,7 @@ static void validate_meta(struct problems *p, const struct strmap *meta)
 	}
 }
 
-static void validate_place(struct problems *p, const struct task_group *g, const struct service *s)
+static void validate_place(struct problems *p, const struct group_view *v, const struct service *s)
 {
 	static const char *const modes[] = {"auto", "host", "driver", "alloc", "", NULL};
 
@@ -217,7 +194,7 @@ static void validate_place(struct problems *p, const struct task_group *g, const
 		problems_add(p, "Service cluster \"%s\" is not supported: an agent knows one Consul", s->cluster);
 	if (s->connect)
 		problems_add(p, "Service connect blocks are not supported");
-	if (!str_empty(s->task_name) && !group_task(g, s->task_name))
+	if (!str_empty(s->task_name) && !map_get(&v->tasks, s->task_name))
 		problems_add(p, "Service refers to non-existent task %s", s->task_name);
 	if (on_update_problem(p->a, s->on_update))
 		problems_add(p, "Service %s", on_update_problem(p->a, s->on_update));
@@ -226,38 +203,26 @@ static void validate_place(struct problems *p, const struct task_group *g, const
 		problems_add(p, "Service weights must be within 0 and 65535");
 }
 
-static void validate_checks(struct problems *p, const struct task_group *g, const struct task *task, const struct service *s)
+static void validate_checks(struct problems *p, const struct group_view *v, const struct task *task, const struct service *s)
 {
+	struct map names = MAP_INIT;
 	for (uint32_t i = 0; i < s->checks.n; i++) {
-		const struct check *k = s->checks.v[i];
+		struct check *k = s->checks.v[i];
 		const char *name = str_or(k->name, ""), *problem = check_problem(p->a, k);
 		if (!problem)
-			problem = reference_problem(p->a, g, task, s, k);
+			problem = reference_problem(p->a, v, task, s, k);
 		if (problem)
 			problems_add(p, "Check %s invalid: %s", name, problem);
-		for (uint32_t n = 0; task && n < i; n++)
-			if (str_eq(((struct check *)s->checks.v[n])->name, name)) {
-				problems_add(p, "check \"%s\" is duplicate", name);
-				break;
-			}
+		if (task && map_set(&names, name, k))
+			problems_add(p, "check \"%s\" is duplicate", name);
 	}
-}
-
-static bool is_repeated(const struct objs *services, uint32_t i)
-{
-	const struct service *s = services->v[i];
-
-	for (uint32_t n = 0; n < i; n++) {
-		const struct service *o = services->v[n];
-		if (str_eq(o->name, s->name) && str_eq(o->port_label, s->port_label))
-			return true;
-	}
-	return false;
+	map_free(&names);
 }
 
 void validate_services(
-    struct problems *p, const struct task_group *g, const struct task *task, const struct objs *services)
+    struct problems *p, const struct group_view *v, const struct task *task, const struct objs *services)
 {
+	struct map seen = MAP_INIT;
 	OBJS_EACH (services, struct service, s) {
 		struct problems inner = {.a = p->a};
 		const char *name = str_or(s->name, "");
@@ -265,16 +230,17 @@ void validate_services(
 			problems_add(&inner,
 			    "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes: "
 			    "\"%s\"", name);
-		if (is_repeated(services, s_i))
+		if (map_set(&seen, arena_printf(p->a, "%s\n%s", name, str_or(s->port_label, "")), s))
 			problems_add(&inner, "service \"%s\" is duplicate", name);
-		validate_place(&inner, g, s);
+		validate_place(&inner, v, s);
 		validate_meta(&inner, &s->meta);
 		validate_meta(&inner, &s->canary_meta);
-		validate_checks(&inner, g, task, s);
+		validate_checks(&inner, v, task, s);
 		/* A port that nobody defines is told only of a service that is right otherwise: the first thing is first. */
-		if (!inner.list.n && is_unknown_label(g, s->port_label))
+		if (!inner.list.n && is_unknown_label(v, s->port_label))
 			problems_add(&inner, "port label \"%s\" referenced by service is not defined in the group's network",
 			    s->port_label);
 		problems_nest(p, &inner, "Service[%u] %s validation failed: ", s_i, name);
 	}
+	map_free(&seen);
 }

@@ -57,22 +57,23 @@ void validate_spreads(struct problems *p, const struct objs *spreads)
 {
 	OBJS_EACH (spreads, struct spread, s) {
 		struct problems inner = {.a = p->a};
+		struct map values = MAP_INIT;
 		int64_t sum = 0;
 		if (str_empty(s->attribute))
 			problems_add(&inner, "Missing spread attribute");
 		if (s->weight <= 0 || s->weight > 100)
 			problems_add(&inner, "Spread stanza must have a positive weight from 0 to 100");
 		for (uint32_t i = 0; i < s->spread_target.n; i++) {
-			const struct spread_target *t = s->spread_target.v[i];
-			for (uint32_t k = 0; k < i; k++)
-				if (str_eq(((struct spread_target *)s->spread_target.v[k])->value, t->value))
-					problems_add(&inner, "Spread target value \"%s\" already defined", t->value);
+			struct spread_target *t = s->spread_target.v[i];
+			if (map_set(&values, str_or(t->value, ""), t))
+				problems_add(&inner, "Spread target value \"%s\" already defined", str_or(t->value, ""));
 			if (t->percent < 0 || t->percent > 100)
 				problems_add(&inner, "Spread target percentage for value \"%s\" must be between 0 and 100",
 				    t->value ? t->value : "");
 			else
 				sum += t->percent;
 		}
+		map_free(&values);
 		if (sum > 100)
 			problems_add(&inner, "Sum of spread target percentages must not be greater than 100%%; got %lld%%",
 			    (long long)sum);
@@ -82,15 +83,14 @@ void validate_spreads(struct problems *p, const struct objs *spreads)
 
 /* ---- networks ---- */
 
-static void validate_port(struct problems *p, const struct port *port, struct strs *labels, struct strs *statics)
+static void validate_port(struct problems *p, struct port *port, struct map *labels, struct map *statics)
 {
 	char number[24];
 	const char *label = port->label ? port->label : "";
 	if (str_empty(label))
 		problems_add(p, "Port label cannot be empty");
-	else if (strs_has(labels, label))
+	else if (map_set(labels, label, port))
 		problems_add(p, "Port label %s already in use", label);
-	strs_push(p->a, labels, label);
 	if (port->value < 0)
 		problems_add(p, "Port %s (%lld) cannot be less than 0", label, (long long)port->value);
 	if (port->value > 65535)
@@ -101,15 +101,14 @@ static void validate_port(struct problems *p, const struct port *port, struct st
 		problems_add(p, "Port \"%s\" cannot be mapped to a port (%lld) greater than 65535", label, (long long)port->to);
 	if (port->value > 0 && !port->ignore_collision) {
 		snprintf(number, sizeof(number), "%lld", (long long)port->value);
-		if (strs_has(statics, number))
+		if (map_set(statics, number, port))
 			problems_add(p, "Static port %s already reserved by %s", number, label);
-		strs_push(p->a, statics, number);
 	}
 }
 
 void validate_network(struct problems *p, const struct task_group *g)
 {
-	struct strs labels = {0}, statics = {0};
+	struct map labels = MAP_INIT, statics = MAP_INIT;
 	struct problems inner = {.a = p->a};
 	if (g->networks.n > 1)
 		problems_add(&inner, "Only one network block is allowed, found %u", g->networks.n);
@@ -127,13 +126,16 @@ void validate_network(struct problems *p, const struct task_group *g)
 			continue;
 		/* Labels of different tasks may be the same, static ports may not. */
 		OBJS_EACH (&t->resources->networks, struct network, tn) {
-			struct strs own = {0};
+			struct map own = MAP_INIT;
 			OBJS_EACH (&tn->reserved_ports, struct port, tr)
 				validate_port(&inner, tr, &own, &statics);
 			OBJS_EACH (&tn->dynamic_ports, struct port, td)
 				validate_port(&inner, td, &own, &statics);
+			map_free(&own);
 		}
 	}
+	map_free(&labels);
+	map_free(&statics);
 	problems_nest(p, &inner, "Task group network validation failed: ");
 }
 
@@ -208,8 +210,9 @@ static void validate_task_parts(struct problems *p, const struct task_group *g, 
 			problems_add(p, "Volume Mount (%u) references undefined volume %s", m_i, m->volume ? m->volume : "");
 }
 
-void validate_task(struct problems *p, const struct task_group *g, const struct task *t)
+void validate_task(struct problems *p, const struct group_view *v, const struct task *t)
 {
+	const struct task_group *g = v->g;
 	const struct log_config *log = t->log_config;
 	if (str_empty(t->name))
 		problems_add(p, "Missing task name");
@@ -235,6 +238,6 @@ void validate_task(struct problems *p, const struct task_group *g, const struct 
 		    (long long)logs,
 		    (long long)g->ephemeral_disk->size_mb);
 	validate_constraints(p, &t->constraints, &t->affinities);
-	validate_services(p, g, t, &t->services);
+	validate_services(p, v, t, &t->services);
 	validate_task_parts(p, g, t);
 }

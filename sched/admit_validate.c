@@ -150,27 +150,40 @@ static void check_volumes(struct problems *p, const struct task_group *g)
 	}
 }
 
-static void check_tasks(struct problems *p, const struct task_group *g)
+static void add_labels(struct map *labels, const struct objs *networks)
 {
-	struct map names = MAP_INIT;
-	unsigned leaders = 0;
-	OBJS_EACH (&g->tasks, struct task, t) {
-		uintptr_t first = str_empty(t->name) ? 0 : (uintptr_t)map_get(&names, t->name);
-		leaders += t->leader;
-		if (first)
-			problems_add(p, "Task %u redefines '%s' from task %u", t_i + 1, t->name, (unsigned)first);
-		else if (!str_empty(t->name))
-			map_set(&names, t->name, (void *)(uintptr_t)(t_i + 1));
-		else
-			problems_add(p, "Task %u missing name", t_i + 1);
+	OBJS_EACH (networks, struct network, n) {
+		OBJS_EACH (&n->reserved_ports, struct port, r)
+			map_set(labels, str_or(r->label, ""), r);
+		OBJS_EACH (&n->dynamic_ports, struct port, d)
+			map_set(labels, str_or(d->label, ""), d);
 	}
-	map_free(&names);
+}
+
+/* Fills in the view's tasks and labels. */
+static void check_tasks(struct problems *p, struct group_view *v)
+{
+	unsigned leaders = 0;
+	add_labels(&v->labels, &v->g->networks);
+	OBJS_EACH (&v->g->tasks, struct task, t) {
+		uintptr_t first = str_empty(t->name) ? 0 : (uintptr_t)map_get(&v->tasks, t->name);
+		leaders += t->leader;
+		if (t->resources)
+			add_labels(&v->labels, &t->resources->networks);
+		if (str_empty(t->name))
+			problems_add(p, "Task %u missing name", t_i + 1);
+		else if (first)
+			problems_add(p, "Task %u redefines '%s' from task %u", t_i + 1, t->name, (unsigned)first);
+		else
+			map_set(&v->tasks, t->name, (void *)(uintptr_t)(t_i + 1));
+	}
 	if (leaders > 1)
 		problems_add(p, "Only one task may be marked as leader");
 }
 
 static void check_group(struct problems *p, const struct job *j, const struct task_group *g, enum job_type type)
 {
+	struct group_view view = {.g = g};
 	if (str_empty(g->name))
 		problems_add(p, "Missing task group name");
 	problems_name(p, "Task group name", g->name);
@@ -195,17 +208,19 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 	if (g->scaling && g->scaling->max && (g->count > g->scaling->max || g->count < g->scaling->min))
 		problems_add(p, "Task group count %lld is outside of its scaling limits, %lld to %lld", (long long)g->count,
 		    (long long)g->scaling->min, (long long)g->scaling->max);
-	check_tasks(p, g);
+	check_tasks(p, &view);
 	check_volumes(p, g);
 	validate_network(p, g);
 	struct problems services = {.a = p->a};
-	validate_services(&services, g, NULL, &g->services);
+	validate_services(&services, &view, NULL, &g->services);
 	problems_nest(p, &services, "Task group service validation failed: ");
 	OBJS_EACH (&g->tasks, struct task, t) {
 		struct problems inner = {.a = p->a};
-		validate_task(&inner, g, t);
+		validate_task(&inner, &view, t);
 		problems_nest(p, &inner, "Task %s validation failed: ", t->name ? t->name : "");
 	}
+	map_free(&view.tasks);
+	map_free(&view.labels);
 }
 
 /* ---- kinds ---- */

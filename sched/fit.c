@@ -170,7 +170,16 @@ struct picker {
 	const struct port_grant *grants; /* those below n are chosen; NULL: nobody wants to know */
 	uint32_t n;
 	uint32_t min, max;
+	uint64_t *own; /* one bit for each port asked for or chosen; NULL: there are few, and looking through them is cheaper */
 };
+
+enum { FEW_PORTS = 16, PORT_WORDS = (PORT_MAX + 1) / 64 };
+
+static void mark_own(struct picker *p, uint16_t port)
+{
+	if (p->own)
+		p->own[port / 64] |= UINT64_C(1) << (port % 64);
+}
 
 static bool is_asked_statically(const struct group_ask *ask, uint16_t port)
 {
@@ -182,7 +191,11 @@ static bool is_asked_statically(const struct group_ask *ask, uint16_t port)
 
 static bool is_taken(const struct picker *p, uint16_t port)
 {
-	if (port_set_has(p->node, port) || port_set_has(p->extra, port) || is_asked_statically(p->ask, port))
+	if (port_set_has(p->node, port) || port_set_has(p->extra, port))
+		return true;
+	if (p->own)
+		return p->own[port / 64] >> (port % 64) & 1;
+	if (is_asked_statically(p->ask, port))
 		return true;
 	for (uint32_t i = 0; p->grants && i < p->n; i++)
 		if (p->grants[i].value == port)
@@ -216,6 +229,8 @@ static uint16_t pick_dynamic(const struct picker *p, uint64_t pick)
 
 static uint32_t free_dynamic(const struct picker *p, uint32_t enough)
 {
+	if (enough > p->max - p->min + 1)
+		return p->max - p->min + 1; /* whatever is taken of them */
 	uint32_t taken = (p->node ? p->node->n : 0) + (p->extra ? p->extra->n : 0) + p->ask->n_ports;
 	if (taken + enough <= p->max - p->min + 1)
 		return enough;
@@ -246,8 +261,11 @@ static struct fit_result check_ports(const struct node_entry *node, const struct
 	struct picker p = {.node = node->ports, .extra = extra, .freed = freed, .ask = ask, .grants = grants,
 	    .min = r && r->min_dynamic_port > 0 ? (uint32_t)r->min_dynamic_port : DYNAMIC_PORT_MIN,
 	    .max = r && r->max_dynamic_port > 0 ? (uint32_t)r->max_dynamic_port : DYNAMIC_PORT_MAX};
+	uint64_t own[PORT_WORDS];
 	uint32_t dynamic = 0;
 	const struct port_ask *last = NULL;
+	if (ask->n_ports > FEW_PORTS)
+		p.own = memset(own, 0, sizeof(own));
 	if (p.max > PORT_MAX)
 		p.max = PORT_MAX;
 	if (p.min > p.max)
@@ -258,6 +276,8 @@ static struct fit_result check_ports(const struct node_entry *node, const struct
 			dynamic++, last = a;
 		else if (!a->ignore_collision && (port_set_has(p.node, a->value) || port_set_has(extra, a->value)))
 			return no_port(a, 1);
+		if (a->value)
+			mark_own(&p, a->value);
 	}
 	uint32_t room = dynamic ? free_dynamic(&p, dynamic) : 0;
 	if (room < dynamic)
@@ -267,6 +287,7 @@ static struct fit_result check_ports(const struct node_entry *node, const struct
 		if (!port)
 			return no_port(&ask->ports[p.n], 1);
 		grants[p.n].value = port;
+		mark_own(&p, port);
 	}
 	return (struct fit_result){FIT_OK, 0, NULL};
 }

@@ -5,6 +5,7 @@
 #ifndef SCHED_PROBLEMS_H
 #define SCHED_PROBLEMS_H
 
+#include "base/map.h"
 #include "base/model.h"
 
 struct problems {
@@ -23,13 +24,19 @@ void problems_nest(struct problems *p, const struct problems *inner, const char 
 /* The one of the words (ended by NULL) that equals word; NULL: none does. */
 const char *problems_one_of(const char *word, const char *const *words);
 
+/* A group and what the parts of its check look up in it by name: tasks (their numbers, from 1), and all labels of ports. */
+struct group_view {
+	const struct task_group *g;
+	struct map tasks, labels;
+};
+
 /* Parts of the check of a job (sched/admit_validate.c calls these of sched/admit_task.c and sched/admit_service.c). */
 void validate_constraints(struct problems *p, const struct objs *constraints, const struct objs *affinities);
 void validate_spreads(struct problems *p, const struct objs *spreads);
 void validate_network(struct problems *p, const struct task_group *g);
 /* task: whose services they are; NULL = the group's. */
 void validate_services(
-    struct problems *p, const struct task_group *g, const struct task *task, const struct objs *services);
-void validate_task(struct problems *p, const struct task_group *g, const struct task *t);
+    struct problems *p, const struct group_view *v, const struct task *task, const struct objs *services);
+void validate_task(struct problems *p, const struct group_view *v, const struct task *t);
 
 #endif

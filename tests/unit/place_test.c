@@ -599,6 +599,43 @@ static void test_dynamic_ports_are_free_ones_of_the_nodes_range(void **unused)
 	world_free(w);
 }
 
+static struct job *job_of_ports(struct world *w, const char *id, unsigned n, unsigned n_static)
+{
+	struct job *j = fixture_job(w->a, id, "service", 1, 10, 10);
+	for (unsigned i = 0; i < n; i++)
+		fixture_add_port(w->a, j, arena_printf(w->a, "p%u", i));
+	struct network *net = ((struct task_group *)j->task_groups.v[0])->networks.v[0];
+	for (unsigned i = 0; i < n_static; i++) {
+		struct port *p = net->dynamic_ports.v[--net->dynamic_ports.n];
+		MODEL_SET(port, p, value, 20000 + 2 * i);
+		objs_push(w->a, &net->reserved_ports, p);
+	}
+	if (n_static)
+		net->has |= MODEL_BIT(network, reserved_ports);
+	return j;
+}
+
+static void test_a_group_may_have_all_the_ports_of_a_node_and_not_one_more(void **unused)
+{
+	(void)unused;
+	struct world *w = world_new();
+	uint8_t seen[65536] = {0};
+	world_add_node(w, 0);
+	world_run_job(w, job_of_ports(w, "more", 12002, 0));
+	world_run_job(w, job_of_ports(w, "far-more", 100000, 0));
+	world_run_job(w, job_of_ports(w, "all", 12001, 4000));
+	world_settle(w);
+	struct alloc *a = world_first_alloc(w, "all");
+	assert_non_null(a);
+	for (uint32_t i = 0; i < 12001; i++) {
+		assert_in_range(a->ports[i].value, 20000, 32000);
+		assert_int_equal(seen[a->ports[i].value]++, 0);
+	}
+	assert_int_equal(world_job(w, "more")->n_allocs, 0);
+	assert_int_equal(world_job(w, "far-more")->n_allocs, 0);
+	world_free(w);
+}
+
 static void test_a_static_port_is_given_once_on_each_node(void **unused)
 {
 	(void)unused;
@@ -647,6 +684,7 @@ int main(void)
 	    cmocka_unit_test(test_a_sticky_disk_is_gone_back_to),
 	    cmocka_unit_test(test_a_sticky_disk_is_waited_for_until_the_old_one_has_made_room),
 	    cmocka_unit_test(test_dynamic_ports_are_free_ones_of_the_nodes_range),
+	    cmocka_unit_test(test_a_group_may_have_all_the_ports_of_a_node_and_not_one_more),
 	    cmocka_unit_test(test_a_static_port_is_given_once_on_each_node),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
