@@ -1,6 +1,7 @@
 /* api_nodes: nodes, their allocations, and whether they take work. */
 #include "daemon/api.h"
 #include "daemon/jwriter.h"
+#include "sched/drain.h"
 #include "sched/uuid_table.h"
 
 #include <errno.h>
@@ -294,16 +295,22 @@ static uint64_t last_change(const struct node_entry *n)
 
 static void read_drain(struct call *c)
 {
+	const char *since = call_query(c, "changes");
 	const struct node_entry *n;
+	struct drain_answer *d;
 	struct uuid id;
 
 	if (!need_node(c, &id))
 		return;
 	n = state_node(call_state(c), id);
-	if (!n)
+	if (!n) {
 		call_error(c, 404, "node not found");
-	else if (!call_block(c, watch_id(WATCH_NODE_ALL, id), last_change(n)))
-		api_answer(c, &type_drain_answer, core_drain(call_core(c), id, call_now(c), call_arena(c)));
+	} else if (!call_block(c, watch_id(WATCH_NODE_ALL, id), last_change(n))) {
+		d = core_drain(call_core(c), id, call_now(c), call_arena(c));
+		if (since)
+			drain_changes(n, strtoull(since, NULL, 10), call_arena(c), &d->changes);
+		api_answer(c, &type_drain_answer, d);
+	}
 }
 
 #define READ  (ROUTE_GET | ROUTE_BLOCKING | ROUTE_SERVER)
@@ -315,7 +322,7 @@ const struct route routes_nodes[] = {
     {READ, "/v1/node/:id/allocations", node_allocations, NULL, NULL, "its allocations, whole"},
     {WRITE, "/v1/node/:id/eligibility", NULL, set_eligibility, NULL, "let it take new work or not"},
     {WRITE, "/v1/node/:id/evaluate", NULL, evaluate_node, NULL, "schedule its jobs again"},
-    {READ | ROUTE_PUT, "/v1/node/:id/drain", read_drain, drain_node, NULL, "what a drain waits for; set, change or cancel one"},
+    {READ | ROUTE_PUT, "/v1/node/:id/drain", read_drain, drain_node, NULL, "what a drain waits for, and what has changed on the node since an index: changes=; set, change or cancel one"},
     {WRITE, "/v1/node/:id/purge", NULL, purge_node, NULL, "forget it"},
     {0, NULL, NULL, NULL, NULL, NULL},
 };

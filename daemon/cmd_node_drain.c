@@ -8,7 +8,7 @@
 #include "daemon/cli_node.h"
 
 #define WAIT          "10s"           /* of one blocking read */
-#define PACE          (300 * MILLI)   /* between two looks at the allocations */
+#define PACE          (100 * MILLI)   /* between two looks */
 #define LATE          (5 * SECOND)    /* after the deadline, for reports that are on their way */
 #define EXIT_DEADLINE 3
 
@@ -23,9 +23,8 @@ struct watch_drain {
 	struct cli *c;
 	const char *node;
 	struct objmap seen; /* id -> struct seen */
-	uint64_t index;
+	uint64_t index;     /* of the last look */
 	const char *waits;  /* as printed last */
-	bool ignore_system;
 };
 
 static void say(struct watch_drain *w, const char *fmt, ...) PRINTF(2, 3);
@@ -46,37 +45,41 @@ static bool is_running(const char *status)
 	return str_eq(status, "running") || str_eq(status, "pending");
 }
 
-static void show_change(struct watch_drain *w, const struct allocation *a, struct seen *s, bool first)
+static struct seen *find_seen(struct watch_drain *w, const char *id)
 {
-	bool marked = a->desired_transition && a->desired_transition->migrate;
+	struct seen *s = objmap_get(&w->seen, id);
 
-	if (marked && !s->marked && is_running(a->client_status))
-		say(w, "Alloc \"%s\" marked for migration", a->id);
-	if (!first && str_eq(s->desired, "run") && !str_eq(a->desired_status, "run"))
-		say(w, "Alloc \"%s\" draining", a->id);
-	if (!first && !str_eq(s->status, a->client_status))
-		say(w, "Alloc \"%s\" status %s -> %s", a->id, s->status, a->client_status);
-	*s = (struct seen){arena_strdup(w->c->arena, a->client_status), arena_strdup(w->c->arena, a->desired_status), marked};
+	if (!s) {
+		s = arena_alloc(w->c->arena, sizeof(*s));
+		*s = (struct seen){.status = "pending", .desired = "run"};
+		objmap_set(w->c->arena, &w->seen, arena_strdup(w->c->arena, id), s);
+	}
+	return s;
 }
 
-static int show_allocs_now(struct watch_drain *w, struct err *e)
+static void show_change(struct watch_drain *w, const struct drain_change *x)
 {
-	struct objs list;
+	struct seen *s = find_seen(w, x->alloc_id);
 
-	if (cli_get_list(w->c, &type_allocation, &list, e, "/v1/node/%s/allocations", w->node) < 0)
-		return e->code;
-	OBJS_EACH(&list, const struct allocation, a) {
-		struct seen *s = objmap_get(&w->seen, a->id);
-		bool first = !s;
+	if (x->migrate && !s->marked && is_running(s->status))
+		say(w, "Alloc \"%s\" marked for migration", x->alloc_id);
+	if (str_eq(s->desired, "run") && !str_eq(x->desired_status, "run") && is_running(s->status))
+		say(w, "Alloc \"%s\" draining", x->alloc_id);
+	if (!str_eq(s->status, x->client_status))
+		say(w, "Alloc \"%s\" status %s -> %s", x->alloc_id, s->status, x->client_status);
+	*s = (struct seen){arena_strdup(w->c->arena, x->client_status), arena_strdup(w->c->arena, x->desired_status), x->migrate};
+}
 
-		if (first) {
-			s = arena_alloc(w->c->arena, sizeof(*s));
-			objmap_set(w->c->arena, &w->seen, a->id, s);
-			if (!is_running(a->client_status))
-				s->marked = true; /* has ended before we looked */
-		}
-		show_change(w, a, s, first);
-	}
+/* What the node has before the drain, or when somebody begins to watch: what follows are changes of that. */
+static int begin(struct watch_drain *w, struct drain_answer *d, struct err *e)
+{
+	int rc = cli_get(w->c, &type_drain_answer, d, e, "/v1/node/%s/drain?changes=0", w->node);
+
+	if (rc < 0)
+		return rc;
+	w->index = w->c->index;
+	OBJS_EACH(&d->changes, const struct drain_change, x)
+		*find_seen(w, x->alloc_id) = (struct seen){x->client_status, x->desired_status, x->migrate};
 	return 0;
 }
 
@@ -131,23 +134,22 @@ static int judge(struct watch_drain *w, const struct drain_answer *d)
 	return -1;
 }
 
-static int watch(struct cli *c, const char *node)
+static int watch(struct watch_drain *w)
 {
-	struct watch_drain w = {.c = c, .node = node, .waits = ""};
-
 	for (;;) {
 		cleanup_err struct err e = ERR_INIT;
 		struct drain_answer d = {0};
 		int64_t began = clock_monotonic();
+		unsigned long long since = w->index;
 		int code;
 
-		if (cli_get(c, &type_drain_answer, &d, &e, "/v1/node/%s/drain?index=%llu&wait=" WAIT, node,
-		        (unsigned long long)w.index) < 0)
+		if (cli_get(w->c, &type_drain_answer, &d, &e, "/v1/node/%s/drain?index=%llu&wait=" WAIT "&changes=%llu", w->node,
+		        since, since) < 0)
 			return cli_fail("Error monitoring drain", &e);
-		w.index = c->index;
-		if (show_allocs_now(&w, &e) < 0)
-			return cli_fail("Error monitoring allocations", &e);
-		code = judge(&w, &d);
+		w->index = w->c->index;
+		OBJS_EACH(&d.changes, const struct drain_change, x)
+			show_change(w, x);
+		code = judge(w, &d);
 		if (code >= 0)
 			return code;
 		/* A thousand allocations that end together are looked at together. */
@@ -159,16 +161,23 @@ static int watch(struct cli *c, const char *node)
 static int run_monitor(struct cli *c, const char *node)
 {
 	cleanup_err struct err e = ERR_INIT;
+	struct watch_drain w = {.c = c, .node = node, .waits = ""};
 	struct drain_answer d = {0};
+	int code;
 
-	if (cli_get(c, &type_drain_answer, &d, &e, "/v1/node/%s/drain", node) < 0)
+	if (begin(&w, &d, &e) < 0)
 		return cli_fail("Error monitoring drain", &e);
 	if (!str_eq(d.status, "draining")) {
 		fprintf(stderr, "No drain strategy set\n");
 		return 0;
 	}
-	printf("%s: Monitoring node \"%s\": Ctrl-C to detach monitoring\n", local_time(c, clock_now()), node);
-	return watch(c, node);
+	say(&w, "Monitoring node \"%s\": Ctrl-C to detach monitoring", node);
+	OBJS_EACH(&d.changes, const struct drain_change, x) {
+		find_seen(&w, x->alloc_id)->marked = false;
+		show_change(&w, x);
+	}
+	code = judge(&w, &d);
+	return code >= 0 ? code : watch(&w);
 }
 
 /* ---- setting ---- */
@@ -240,6 +249,7 @@ static int run_drain(struct cmd_args *a)
 {
 	struct drain_request r = {0};
 	cleanup_err struct err e = ERR_INIT;
+	struct drain_answer before = {0};
 	bool enable = arg_bool(a, "enable"), self = arg_bool(a, "self");
 	const char *node;
 	struct cli c;
@@ -258,15 +268,19 @@ static int run_drain(struct cmd_args *a)
 		return code;
 	if (fill_request(&c, &r) < 0)
 		return 1;
+	struct watch_drain w = {.c = &c, .node = node, .waits = ""};
+
+	if (begin(&w, &before, &e) < 0)
+		return cli_fail("Error updating drain specification", &e);
 	if (cli_send(&c, "PUT", &type_drain_request, &r, NULL, NULL, &e, "/v1/node/%s/drain", node) < 0)
 		return cli_fail("Error updating drain specification", &e);
 	if (!enable || arg_bool(a, "detach")) {
 		printf("Node \"%s\" drain strategy %s\n", node, enable ? "set" : "unset");
 		return 0;
 	}
-	printf("%s: Ctrl-C to stop monitoring: will not cancel the node drain\n", local_time(&c, clock_now()));
-	printf("%s: Node \"%s\" drain strategy set\n", local_time(&c, clock_now()), node);
-	return watch(&c, node);
+	say(&w, "Ctrl-C to stop monitoring: will not cancel the node drain");
+	say(&w, "Node \"%s\" drain strategy set", node);
+	return watch(&w);
 }
 
 static const struct cmd_flag flags[] = {

@@ -310,6 +310,24 @@ static void add_wait(struct drain_answer *out, const struct state *s, const stru
 	objs_push(a, &out->waits, w);
 }
 
+void drain_changes(const struct node_entry *n, uint64_t since, struct arena *a, struct objs *out)
+{
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
+		if (since ? x->modify_index <= since : !alloc_holds(x))
+			continue;
+		struct drain_change *c = MODEL_NEW(a, drain_change);
+		const struct desired_transition *t = x->extra ? x->extra->transition : NULL;
+		bool went = x->extra && str_eq(x->extra->desired_description, SAY_MIGRATING);
+		char id[UUID_STR];
+
+		MODEL_SET(drain_change, c, alloc_id, arena_strdup(a, uuid_format(x->id, id)));
+		MODEL_SET(drain_change, c, client_status, observed_names[x->observed]);
+		MODEL_SET(drain_change, c, desired_status, desired_names[x->desired]);
+		MODEL_SET(drain_change, c, migrate, went || (t && t->migrate));
+		objs_push(a, out, c);
+	}
+}
+
 struct drain_answer *drain_describe(const struct state *s, const struct node_entry *n, int64_t now, struct arena *a)
 {
 	struct drain_answer *out = MODEL_NEW(a, drain_answer);

@@ -61,6 +61,8 @@ struct drain_decision { /* of one look at all draining nodes; lists in the arena
 };
 void drain_decide(const struct state *s, int64_t now, struct arena *a, struct drain_decision *out);
 
+/* Allocations of the node that have changed after the index; with 0 those that have not ended. struct drain_change. */
+void drain_changes(const struct node_entry *n, uint64_t since, struct arena *a, struct objs *out);
 /* The operation and what it waits for, in the arena. */
 struct drain_answer *drain_describe(const struct state *s, const struct node_entry *n, int64_t now, struct arena *a);
 
