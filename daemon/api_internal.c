@@ -172,7 +172,9 @@ static void get_alive(struct call *c)
 {
 	const struct daemon *d = call_daemon(c);
 
-	if (d->client && str_eq(client_node_id(d->client), call_param(c, "id")))
+	if (d->config->client.enabled && !d->client)
+		call_error(c, 503, "this agent is starting");
+	else if (d->client && str_eq(client_node_id(d->client), call_param(c, "id")))
 		call_text(c, 200, "alive");
 	else
 		call_error(c, 404, "this agent is not node %s", call_param(c, "id"));

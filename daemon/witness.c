@@ -96,9 +96,8 @@ static void on_probe(void *arg, struct fetch_answer *answer)
 	struct question *q = arg;
 
 	q->probe = NULL;
-	/* Whoever else answers there is not that node. */
 	if (!answer->err.code)
-		q->self = answer->status == 200 ? WITNESS_ALIVE : WITNESS_DEAD;
+		q->self = answer->status == 200 ? WITNESS_ALIVE : answer->status == 404 ? WITNESS_OTHER : WITNESS_UNKNOWN;
 	else if (answer->err.code == -ECONNREFUSED || answer->err.code == -ETIMEDOUT)
 		q->self = WITNESS_DEAD;
 	answer_when_complete(q);

@@ -148,7 +148,13 @@ int core_node_drain(struct core *core, struct uuid id, const struct core_drain_r
  * A node that is suspected is asked about, before it is called down: the owner of the core takes the questions, asks both
  * witnesses (Consul's health of the node's machine, and the node itself at its address), and tells what they say.
  */
-enum witness_word { WITNESS_UNKNOWN, WITNESS_ALIVE, WITNESS_DEAD, WITNESS_WORDS };
+enum witness_word {
+	WITNESS_UNKNOWN,
+	WITNESS_ALIVE,
+	WITNESS_DEAD,
+	WITNESS_OTHER, /* of the probe alone: another node answers at its address, as when its machine has lost its disk */
+	WITNESS_WORDS,
+};
 enum suspicion {
 	SUSPECT_LATE,   /* its heartbeat, by the grace: the core's own */
 	SUSPECT_BROKE,  /* the request that it held broke off; not one when the node asks again within a second */

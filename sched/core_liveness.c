@@ -28,16 +28,17 @@
 
 /* Until when a silent node has time. */
 enum bound {
-	BOUND_NONE,    /* it has none */
 	BOUND_LATE,    /* its TTL and the grace: the heartbeats alone decide */
+	BOUND_NONE,    /* it has none */
 	BOUND_PROBED,  /* its TTL and twice the grace */
 	BOUND_WITNESS, /* its TTL and witness_grace */
 };
 
 static const enum bound verdicts[WITNESS_WORDS][WITNESS_WORDS] = { /* [Consul][the node itself] */
-    [WITNESS_DEAD] = {[WITNESS_DEAD] = BOUND_NONE, [WITNESS_UNKNOWN] = BOUND_LATE, [WITNESS_ALIVE] = BOUND_WITNESS},
-    [WITNESS_UNKNOWN] = {[WITNESS_DEAD] = BOUND_LATE, [WITNESS_UNKNOWN] = BOUND_LATE, [WITNESS_ALIVE] = BOUND_PROBED},
+    [WITNESS_DEAD] = {[WITNESS_DEAD] = BOUND_NONE, [WITNESS_OTHER] = BOUND_NONE, [WITNESS_ALIVE] = BOUND_WITNESS},
+    [WITNESS_UNKNOWN] = {[WITNESS_ALIVE] = BOUND_PROBED},
     [WITNESS_ALIVE] = {[WITNESS_DEAD] = BOUND_WITNESS, [WITNESS_UNKNOWN] = BOUND_WITNESS, [WITNESS_ALIVE] = BOUND_WITNESS},
+    /* and BOUND_LATE for all others */
 };
 
 static const char *const consul_says[WITNESS_WORDS] = {
@@ -49,9 +50,10 @@ static const char *const probe_says[WITNESS_WORDS] = {
     [WITNESS_UNKNOWN] = "it cannot be asked itself",
     [WITNESS_ALIVE] = "it answers at its address",
     [WITNESS_DEAD] = "it does not answer at its address",
+    [WITNESS_OTHER] = "another node answers at its address",
 };
 static const char *const words[WITNESS_WORDS] = {
-    [WITNESS_UNKNOWN] = "unknown", [WITNESS_ALIVE] = "alive", [WITNESS_DEAD] = "dead"};
+    [WITNESS_UNKNOWN] = "unknown", [WITNESS_ALIVE] = "alive", [WITNESS_DEAD] = "dead", [WITNESS_OTHER] = "other"};
 static const char *const reasons[] = {
     [SUSPECT_LATE] = "its heartbeat is late",
     [SUSPECT_BROKE] = "the request that it held broke off",
@@ -268,12 +270,11 @@ bool core_next_question(struct core *c, struct uuid *id, int64_t now)
 	return true;
 }
 
-/* Nothing that is worth a word: it may have been a restart of the connection, or nobody knows anything. */
+/* Nothing that is worth a word: it lives and may only have begun another connection, or nobody knows anything. */
 static bool is_quiet(const struct core *c, const struct node_entry *n, int64_t t)
 {
-	bool well = n->life.probe == WITNESS_ALIVE && n->life.consul != WITNESS_DEAD;
 	bool mute = n->life.probe == WITNESS_UNKNOWN && n->life.consul != WITNESS_DEAD;
-	return !n->life.told && t < late_at(c, n) && (well || mute);
+	return !n->life.told && t < late_at(c, n) && (n->life.probe == WITNESS_ALIVE || mute);
 }
 
 static void judge(struct core *c, struct node_entry *n, enum witness_word consul, enum witness_word probe, int64_t now)

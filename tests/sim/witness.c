@@ -1,7 +1,7 @@
 /*
  * witness: what Consul and the nodes themselves say when the core asks about a node: the truth, late, or nothing. Consul sees
  * a machine that is off after some seconds and knows nothing of some machines; a node answers at its address while its agent
- * runs and it is not cut off. And what has to follow from that: nobody is called down before its time, unless both call it
+ * runs and it is not cut off, or another one that its machine has become. And what has to follow from that: nobody is called down before its time, unless both call it
  * dead, and nobody is left for longer than the longest time that a witness gave it.
  */
 #include "base/uuid.h"
@@ -106,7 +106,7 @@ void witness_ask(struct sim *s)
 /* When it may be called down for these words, by the time that its TTL ends. */
 static int64_t time_left(const struct sim *s, enum witness_word consul, enum witness_word probe, int64_t due)
 {
-	if (consul == WITNESS_ALIVE || (consul == WITNESS_DEAD && probe == WITNESS_ALIVE))
+	if ((consul == WITNESS_ALIVE && probe != WITNESS_OTHER) || (consul == WITNESS_DEAD && probe == WITNESS_ALIVE))
 		return due + s->config.witness_grace;
 	return due + (probe == WITNESS_ALIVE ? 2 * grace(s) : grace(s));
 }
@@ -115,8 +115,10 @@ static void on_answer(struct sim *s, const struct event *e)
 {
 	struct node_sim *i = &s->identities[e->identity];
 	const struct client_sim *c = &s->clients[i->client];
-	bool answers = c->up && c->identity == e->identity && s->now >= c->cut_until;
-	enum witness_word consul = is_off(s, c) ? WITNESS_DEAD : WITNESS_ALIVE, probe = answers ? WITNESS_ALIVE : WITNESS_DEAD;
+	enum witness_word consul = is_off(s, c) ? WITNESS_DEAD : WITNESS_ALIVE, probe = WITNESS_DEAD;
+
+	if (c->up && s->now >= c->cut_until)
+		probe = c->identity == e->identity ? WITNESS_ALIVE : WITNESS_OTHER;
 
 	if (!c->in_consul || (s->faults && sim_chance(s, 0.1)))
 		consul = WITNESS_UNKNOWN;
@@ -126,7 +128,7 @@ static void on_answer(struct sim *s, const struct event *e)
 		i->answered = s->now;
 		i->allowed = time_left(s, consul, probe, i->due);
 		i->bound = MAX(i->bound, time_left(s, consul, probe, i->due_latest));
-		if (consul == WITNESS_DEAD && probe == WITNESS_DEAD)
+		if (consul == WITNESS_DEAD && (probe == WITNESS_DEAD || probe == WITNESS_OTHER))
 			i->condemned = s->now;
 	}
 	core_node_witness(s->core, i->id, consul, probe, s->now);

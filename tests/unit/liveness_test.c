@@ -70,6 +70,8 @@ static void test_each_pair_of_words_leaves_a_silent_node_its_time(void **unused 
 	    {WITNESS_DEAD, WITNESS_UNKNOWN, GRACE},
 	    {WITNESS_DEAD, WITNESS_ALIVE, 2 * MINUTE},
 	    {WITNESS_ALIVE, WITNESS_DEAD, 2 * MINUTE},
+	    {WITNESS_ALIVE, WITNESS_OTHER, GRACE},
+	    {WITNESS_UNKNOWN, WITNESS_OTHER, GRACE},
 	    {WITNESS_ALIVE, WITNESS_UNKNOWN, 2 * MINUTE},
 	    {WITNESS_ALIVE, WITNESS_ALIVE, 2 * MINUTE},
 	};
@@ -174,6 +176,10 @@ static void test_an_early_suspicion_that_comes_to_nothing_leaves_no_trace(void *
 	core_node_suspect(w->c, fixture_node_id(0), SUSPECT_BROKE, w->now);
 	world_pass_time(w, 3 * SECOND);
 	assert_int_equal(w->questions, 1);
+	w->consul = WITNESS_DEAD; /* its Consul agent has died, and it lives */
+	core_node_suspect(w->c, fixture_node_id(0), SUSPECT_CONSUL, w->now);
+	world_pass_time(w, 3 * SECOND);
+	assert_int_equal(w->questions, 2);
 	assert_int_equal(core_state(w->c)->index, index);
 	world_free(w);
 }
