@@ -120,7 +120,25 @@ static const char *keys_of(struct cli *c, const struct value *v)
 	return arena_strdup(c->arena, b.data ? b.data : "");
 }
 
-static void put_head(struct cli *c, const struct node *n, const struct value *stats)
+/* "web (2), logs": the jobs of what runs there, with how often. */
+static const char *running_jobs(struct cli *c, const struct objs *allocs)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+	struct intmap jobs = {0};
+
+	OBJS_EACH(allocs, const struct allocation, a)
+		if (str_eq(a->client_status, "running"))
+			intmap_set(c->arena, &jobs, a->job_id, intmap_get(&jobs, a->job_id) + 1);
+	for (uint32_t i = 0; i < jobs.n; i++) {
+		buf_printf(&b, "%s%s", i ? ", " : "", jobs.v[i].key);
+		if (jobs.v[i].value > 1)
+			buf_printf(&b, " (%lld)", (long long)jobs.v[i].value);
+	}
+	return arena_strdup(c->arena, b.data ? b.data : "");
+}
+
+/* allocs: of the agent's own node, or NULL. */
+static void put_head(struct cli *c, const struct node *n, const struct value *stats, const struct objs *allocs)
 {
 	struct table t = table_new(c->arena, "<none>");
 	bool brief = arg_bool(c->args, "short");
@@ -137,6 +155,8 @@ static void put_head(struct cli *c, const struct node *n, const struct value *st
 	kv(&t, "CSI Drivers", "%s", keys_of(c, n->csi_node_plugins));
 	if (stats)
 		kv(&t, "Uptime", "%s", duration_format((int64_t)show_number(stats, "Uptime") * SECOND, text));
+	if (allocs)
+		kv(&t, "Running Jobs", "%s", running_jobs(c, allocs));
 	if (!arg_bool(c->args, "verbose") || brief) {
 		kv(&t, "Host Volumes", "%s", volumes_of(c, n));
 		kv(&t, "CSI Volumes", "%s", "");
@@ -433,6 +453,7 @@ static int show_node(struct cli *c, const char *id)
 	const struct value *stats = NULL;
 	cleanup_err struct err e = ERR_INIT;
 	struct objs allocs = {0};
+	const struct objs *own;
 	int code;
 
 	if (cli_get(c, &type_node, n, &e, "/v1/node/%s", id) < 0)
@@ -441,13 +462,14 @@ static int show_node(struct cli *c, const char *id)
 		return code;
 	if (cli_get_list(c, &type_allocation, &allocs, &e, "/v1/node/%s/allocations", id) < 0)
 		return cli_fail("Error querying node allocations", &e);
+	own = arg_bool(a, "self") ? &allocs : NULL;
 	if (arg_bool(a, "short")) {
-		put_head(c, n, NULL);
+		put_head(c, n, NULL, own);
 		put_allocs(c, &allocs);
 		return 0;
 	}
 	stats = read_stats(c, n);
-	put_head(c, n, stats);
+	put_head(c, n, stats, own);
 	if (verbose) {
 		put_volumes(c, n);
 		put_drivers(c, n);

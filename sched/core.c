@@ -438,11 +438,12 @@ bool core_step(struct core *c, int64_t now)
 	bool more = false;
 	if (c->state->config->pause_eval_broker)
 		return false;
+	/* First, so that what is placed is placed by what it decides. */
+	core_scale_ins_step(c, now);
 	struct eval_entry *e = broker_next(&c->broker, c->state, now, &more);
 	if (e)
 		process(c, newest_ready(e), now);
 	core_drains_step(c, e != NULL, now);
-	core_scale_ins_step(c, now);
 	return e || more || (c->drains.any && c->drains.changed);
 }
 

@@ -358,6 +358,17 @@ static bool is_idle(const struct node_entry *n)
 	return true;
 }
 
+static bool names(const struct scale_in *op, const struct node_entry *n)
+{
+	char id[UUID_STR];
+
+	uuid_format(n->id, id);
+	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+		if (str_eq(x->node_id, id))
+			return true;
+	return false;
+}
+
 uint32_t scale_in_swap(const struct state *s, const struct scale_in *op, scale_in_match_fn *match, int64_t now,
     struct node_entry ***take, struct node_entry ***give_back, struct arena *a)
 {
@@ -372,7 +383,8 @@ uint32_t scale_in_swap(const struct state *s, const struct scale_in *op, scale_i
 	for (uint32_t i = 0; i < s->cap_nodes && n < waiting; i++) {
 		struct node_entry *x = s->nodes[i];
 
-		if (!x || !is_idle(x) || !is_candidate(op, x, match))
+		/* One that is named already was kept by somebody's hand. */
+		if (!x || !is_idle(x) || names(op, x) || !is_candidate(op, x, match))
 			continue;
 		(*take)[n] = x;
 		(*give_back)[n] = list[n].node;

@@ -208,6 +208,7 @@ void check_always(struct sim *s)
 	witness_check(s);
 	drains_check(s);
 	away_check(s);
+	scale_ins_check(s);
 	if (s->crash_due)
 		note_digest(s);
 	/* What is read of the state alone needs no second look. */

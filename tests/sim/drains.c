@@ -352,8 +352,8 @@ static void check_known(struct sim *s, struct node_sim *i, const struct node_ent
 {
 	const struct drain_metadata *m = n ? n->spec->last_drain : NULL;
 
-	if (!n)
-		i->drain.known = DRAIN_NOTHING; /* forgotten or purged */
+	if (!n || scale_ins_own(n))
+		i->drain.known = DRAIN_NOTHING; /* forgotten or purged; or taken by an operation, which may give it back */
 	if (i->drain.known == DRAIN_SET && !n->draining && !(m && str_eq(m->status, "complete")))
 		sim_fail(s, "the drain of %s was acknowledged, and is neither going on nor done", n->spec->name);
 	if (i->drain.known == DRAIN_CANCELLED && n->draining)

@@ -354,6 +354,7 @@ static const struct {
 	{8, stop_alloc},
 	{5, node_eligibility},
 	{6, drains_act},
+	{3, scale_ins_act},
 	{1, node_purge},
 	{1, node_evaluate},
 	{3, node_change},
@@ -387,6 +388,7 @@ void operator_calm(struct sim *s)
 	s->disk_full_until = 0;
 	set_config(s, sim_chance(s, 0.5), false, false);
 	drains_calm(s);
+	scale_ins_calm(s);
 	for (uint32_t i = 0; i < s->n_identities; i++)
 		if (sim_chance(s, 0.8))
 			set_eligible(s, &s->identities[i], true);

@@ -382,5 +382,6 @@ void check_settled(struct sim *s)
 	check_local(s);
 	check_reasons(s, &x.l, true);
 	drains_check_settled(s, &x.l);
+	scale_ins_check_settled(s);
 	rules_loads_free(&x.l);
 }

@@ -288,6 +288,13 @@ void drains_check_stop(struct sim *s, const struct alloc *a); /* as it "is being
 bool drains_beside(const struct sim *s, const struct alloc *a, const struct alloc *b);
 void drains_check_settled(struct sim *s, const struct loads *l);
 
+/* ---- scale_ins.c ---- */
+void scale_ins_act(struct sim *s);
+void scale_ins_calm(struct sim *s);
+bool scale_ins_own(const struct node_entry *n); /* an operation drains it */
+void scale_ins_check(struct sim *s);
+void scale_ins_check_settled(struct sim *s);
+
 /* ---- history.c, check.c, settled.c ---- */
 struct history *history_new(void);
 void history_free(struct history *h);
