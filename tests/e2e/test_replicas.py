@@ -67,10 +67,27 @@ def test_one_of_three_leads_and_all_answer(cluster):
     check(out.count("leader") == 1 and out.count("follower") == 2, out)
 
 
+SLOW = 4  # seconds that a crowded machine may add; `make bench` measures
+
+
+def starts(agent):
+    return {a["ID"]: [t["StartedAt"] for t in a["TaskStates"].values()] for a in agent.allocs("long")}
+
+
+def downs(agent, node):
+    """What was said of a node that has to do with its being down."""
+    return [e["Message"] for e in agent.get("/v1/node/" + node).json()["Events"] if "missed" in e["Message"] or "rereg" in e["Message"]]
+
+
 def test_a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(cluster):
     _, agents = servers(cluster)
     boss = leader(agents)
     others = [a for a in agents if a is not boss]
+    cluster.agent("c", server=False, servers=[a.address for a in agents]).start()
+    eventually("the node is ready", lambda: [n for n in boss.get("/v1/nodes").json() or [] if n["Status"] == "ready"])
+    boss.register(shell_job("long", "echo $$ >local/pid; exec sleep 1000", kind="service", count=3))
+    boss.wait_status("long", "running", count=3)
+    before_tasks = starts(boss)
     acknowledged, stop = [], threading.Event()
 
     def load(k):
@@ -103,10 +120,14 @@ def test_a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(cluster):
     for t in threads:
         t.join()
     check(before > 0, "nothing was written before the kill")
+    check(took < 3 + SLOW, "it took %.1f s" % took)
     jobs = [j["ID"] for j in others[1].get("/v1/jobs").json()]
     missing = [j for j in acknowledged if j not in set(jobs)]
     check(not missing, "acknowledged and lost: %s" % missing[:5])
     check(len(jobs) == len(set(jobs)), "a job is there twice")
+    check(starts(others[1]) == before_tasks, "tasks were touched: %s, before %s" % (starts(others[1]), before_tasks))
+    node = others[1].get("/v1/nodes").json()[0]
+    check(node["Status"] == "ready" and not downs(others[1], node["ID"]), "the node was down: %s" % downs(others[1], node["ID"]))
     print("       first write %.2f s after the kill; %d writes acknowledged" % (took, len(acknowledged)))
 
 
