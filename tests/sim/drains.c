@@ -48,6 +48,7 @@ static void send(struct sim *s, struct node_sim *i, const struct core_drain_requ
 	h->node = (uint32_t)(i - s->identities);
 	h->asked = i->drain.asked;
 	h->set = req->spec != NULL;
+	h->deadline = req->spec ? req->spec->deadline : 0;
 }
 
 static void set_drain(struct sim *s, struct node_sim *i)
@@ -103,8 +104,10 @@ void drains_answer(struct sim *s, const struct held *h)
 {
 	struct node_sim *i = &s->identities[h->node];
 
-	if (i->drain.asked == h->asked)
-		i->drain.known = h->set ? DRAIN_SET : DRAIN_CANCELLED;
+	if (i->drain.asked != h->asked)
+		return;
+	i->drain.known = h->set ? DRAIN_SET : DRAIN_CANCELLED;
+	i->drain.deadline = h->deadline;
 }
 
 void drains_by_hand(struct sim *s, struct uuid alloc)
@@ -356,6 +359,8 @@ static void check_known(struct sim *s, struct node_sim *i, const struct node_ent
 		i->drain.known = DRAIN_NOTHING; /* forgotten or purged; or taken by an operation, which may give it back */
 	if (i->drain.known == DRAIN_SET && !n->draining && !(m && str_eq(m->status, "complete")))
 		sim_fail(s, "the drain of %s was acknowledged, and is neither going on nor done", n->spec->name);
+	if (i->drain.known == DRAIN_SET && n->draining && n->spec->drain_strategy->deadline != i->drain.deadline)
+		sim_fail(s, "the drain of %s was acknowledged with another deadline", n->spec->name);
 	if (i->drain.known == DRAIN_CANCELLED && n->draining)
 		sim_fail(s, "the drain of %s was cancelled, and goes on", n->spec->name);
 }

@@ -76,6 +76,7 @@ enum drain_known { DRAIN_NOTHING, DRAIN_SET, DRAIN_CANCELLED };
 struct drain_sim {
 	uint32_t asked; /* requests so far */
 	enum drain_known known; /* what an operator was told */
+	int64_t deadline;
 	bool on, ignore_system; /* at the last check */
 	int64_t late_since; /* something should have been told to go, NEVER: nothing */
 };
@@ -153,6 +154,7 @@ struct held {
 	char revision[24];
 	uint64_t modify_index;
 	bool drain, set; /* the answer is about the drain of a node */
+	int64_t deadline;
 	uint32_t node;
 };
 
