@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -44,17 +43,19 @@ struct running {
 
 /* ---- data folder ---- */
 
-/* Locks <data_dir>/agent.lock for the life of the process: one agent for each data folder. */
+/* Locks <data_dir>/agent.lock for the life of the process: one agent for each data folder. The lock is the process' own: a
+ * child that it was just about to start when it was killed does not hold it. */
 static int lock_data_dir(struct running *r, const char *dir, struct err *e)
 {
 	cleanup_free char *path = path_join(dir, "agent.lock");
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char pid[24] = "";
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ssize_t n;
 
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
 		n = pread(fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
 		close(fd);

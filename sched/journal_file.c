@@ -448,6 +448,15 @@ static const struct journal_ops file_ops = {
     .close = file_close,
 };
 
+/* A child that the last holder was just about to start when it was killed holds the lock for a moment longer. */
+static bool lock_soon(int fd)
+{
+	for (int tries = 10; flock(fd, LOCK_EX | LOCK_NB); usleep(50000))
+		if (!--tries)
+			return false;
+	return true;
+}
+
 /* The lock is held as long as the file is open, so it goes with the process, however that ends. */
 static int lock_folder(struct file_journal *f, struct err *e)
 {
@@ -455,7 +464,7 @@ static int lock_folder(struct file_journal *f, struct err *e)
 	if (f->lock_fd < 0)
 		return err_set(e, -errno, "%s/lock: %s", f->dir, strerror(errno));
 	char pid[32] = "";
-	if (flock(f->lock_fd, LOCK_EX | LOCK_NB)) {
+	if (!lock_soon(f->lock_fd)) {
 		ssize_t n = pread(f->lock_fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? n : 0] = '\0';
 		pid[strcspn(pid, "\n")] = '\0';
