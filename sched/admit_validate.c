@@ -11,6 +11,7 @@
 
 #define ID_MAX    1024
 #define DISK_MAX  (INT64_C(1) << 40) /* MB */
+#define GROUPS_MAX 10000 /* their numbers are stored in 16 bits */
 #define COUNT_MAX 50000 /* allocations of one job, when the limits name no other number */
 
 /* ---- policies of a group ---- */
@@ -308,6 +309,8 @@ static void check_identity(struct problems *p, const struct job *j, const struct
 			problems_add(p, "Job datacenter must be non-empty string");
 	if (!j->task_groups.n)
 		problems_add(p, "Missing job task groups");
+	if (j->task_groups.n > GROUPS_MAX)
+		problems_add(p, "Job has %u task groups; at most %d are possible", j->task_groups.n, GROUPS_MAX);
 }
 
 static void check_groups(struct problems *p, const struct job *j, const struct admit_limits *l, enum job_type type)

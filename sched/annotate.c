@@ -1,6 +1,7 @@
 /* annotate: words of the diff that say what a change costs. */
 #include "sched/annotate.h"
 
+#include "base/map.h"
 #include "sched/update.h"
 
 static void annotate_count(struct arena *a, struct diff_object *g)
@@ -41,16 +42,27 @@ static void set_updates(struct arena *a, struct diff_object *g, const struct des
 			intmap_set(a, &g->updates, rows[i].name, rows[i].n);
 }
 
+static struct map groups_by_name(const struct job *j)
+{
+	struct map m = MAP_INIT;
+	for (uint32_t i = 0; j && i < j->task_groups.n; i++)
+		map_set(&m, ((struct task_group *)j->task_groups.v[i])->name, j->task_groups.v[i]);
+	return m;
+}
+
 void annotate_diff(struct arena *a, struct job_diff *d, const struct plan_annotations *p, const struct job *old,
     const struct job *new_job)
 {
+	struct map before = groups_by_name(old), after = groups_by_name(new_job);
 	for (uint32_t i = 0; i < d->task_groups.n; i++) {
 		struct diff_object *g = d->task_groups.v[i];
 		const struct desired_updates *u = p ? objmap_get(&p->desired_tg_updates, g->name) : NULL;
-		const struct task_group *was = old ? job_group(old, g->name) : NULL, *is = job_group(new_job, g->name);
+		const struct task_group *was = map_get(&before, g->name), *is = map_get(&after, g->name);
 		if (u)
 			set_updates(a, g, u);
 		annotate_count(a, g);
 		annotate_tasks(a, g, was && is && update_is_destructive(old, was, new_job, is));
 	}
+	map_free(&before);
+	map_free(&after);
 }

@@ -3,6 +3,8 @@
 
 #include "base/buf.h"
 
+#define TOLD_MAX 100U /* of the problems of one thing; the rest is counted */
+
 static char *format(struct arena *a, const char *fmt, va_list ap)
 {
 	cleanup_buf struct buf b = BUF_INIT;
@@ -24,8 +26,10 @@ const char *problems_text(const struct problems *p)
 	if (!p->list.n)
 		return "";
 	buf_printf(&b, "%u error%s occurred:", p->list.n, p->list.n == 1 ? "" : "s");
-	for (uint32_t i = 0; i < p->list.n; i++)
+	for (uint32_t i = 0; i < MIN(p->list.n, TOLD_MAX); i++)
 		buf_printf(&b, "\n\t* %s", p->list.v[i]);
+	if (p->list.n > TOLD_MAX)
+		buf_printf(&b, "\n\t* and %u more", p->list.n - TOLD_MAX);
 	buf_puts(&b, "\n\n");
 	return arena_strndup(p->a, b.data, b.len);
 }

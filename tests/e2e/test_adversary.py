@@ -214,6 +214,12 @@ def test_jobs_of_ten_thousand_groups_are_told_about_in_one_go(cluster):
         why = a.get("/v1/job/wide/why").json()["Groups"]
     check(len(why) == 10000 and why["g9999"]["Code"] == "memory", str(why)[:300])
     check(resident(a) - before < 1_000_000, "it costs %d KiB" % (resident(a) - before))
+    job["TaskGroups"].append(dict(job["TaskGroups"][0], Name="one more", Count=-1))
+    for group in job["TaskGroups"]:
+        group["Tasks"] = []
+    answer = a.put("/v1/jobs", {"Job": job})
+    check(answer.status == 500 and "at most 10000 are possible" in answer.text and "and 9902 more" in answer.text, answer.text[-300:])
+    check(len(answer.text) < 50_000, "%d bytes of problems" % len(answer.text))
 
 
 def test_numbers_that_are_none_or_too_large_are_named(cluster):
