@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "base/pattern.h"
 #include "sched/constraint.h"
 #include "sched/version.h"
 
@@ -121,6 +122,19 @@ static void test_a_pattern_that_would_take_for_ever_does_not_match(void **unused
 	strmap_set(a, &n->attributes, "long", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
 	assert_false(holds(n, "${attr.long}", "regexp", "^(a+)+$"));
 	assert_true(holds(n, "${attr.long}", "regexp", "^a+b$"));
+}
+
+static void test_a_pattern_that_always_takes_for_ever_is_given_up(void **unused)
+{
+	(void)unused;
+	struct pattern *p = pattern_new("^(a+)+$", NULL);
+	const char *bad = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
+	for (int i = 0; i < 99; i++)
+		assert_false(pattern_matches(p, bad));
+	assert_true(pattern_matches(p, "aaa"));
+	assert_false(pattern_matches(p, bad));
+	assert_false(pattern_matches(p, "aaa"));
+	pattern_free(p);
 }
 
 static void test_version_lists_know_pre_releases_and_the_pessimistic_operator(void **unused)
@@ -275,6 +289,7 @@ int main(void)
 	    cmocka_unit_test(test_order_is_of_numbers_when_both_are_and_else_of_letters),
 	    cmocka_unit_test(test_patterns_are_found_anywhere_unless_they_say_where),
 	    cmocka_unit_test(test_a_pattern_that_would_take_for_ever_does_not_match),
+	    cmocka_unit_test(test_a_pattern_that_always_takes_for_ever_is_given_up),
 	    cmocka_unit_test(test_version_lists_know_pre_releases_and_the_pessimistic_operator),
 	    cmocka_unit_test(test_semver_orders_pre_releases_and_has_no_pessimistic_operator),
 	    cmocka_unit_test(test_sets_are_split_at_commas_and_trimmed),
