@@ -108,6 +108,7 @@ class Agent:
         self.log = os.path.join(self.dir, "agent.log")
         self.env = dict(os.environ, DROVER_KEEPER=KEEPER, **(env or {}))
         self.process = None
+        self.program = [DROVER]  # that the agent and its commands run
         self.scheme, self.context = "http", None  # or "https" and an ssl.SSLContext
         self.user = user
         self.conf = os.path.join(self.dir, "drover.conf")
@@ -135,7 +136,7 @@ class Agent:
             shutil.chown(self.dir, self.user)
             os.chmod(self.cluster.dir, 0o755)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.prefix, DROVER, "agent", "-config", self.conf], stdout=log, stderr=log, user=self.user,
+            self.process = subprocess.Popen([*self.prefix, *self.program, "agent", "-config", self.conf], stdout=log, stderr=log, user=self.user,
                                             group=pwd.getpwnam(self.user).pw_gid if self.user else None,
                                             extra_groups=[] if self.user else None,
                                             stdin=subprocess.DEVNULL, env=self.env, start_new_session=True)
@@ -181,7 +182,7 @@ class Agent:
 
     def cli(self, *args, expect=0, input=None, env=None, cwd=None, timeout=90):
         """Runs a command against this agent; returns (stdout, stderr). expect None = any exit code."""
-        r = subprocess.run([DROVER, *args], capture_output=True, text=True, input=input, timeout=timeout, cwd=cwd,
+        r = subprocess.run([*self.program, *args], capture_output=True, text=True, input=input, timeout=timeout, cwd=cwd,
                            errors="replace", env=dict(self.env, DROVER_ADDR=self.url, **(env or {})))
         if expect is not None and r.returncode != expect:
             raise Failed("drover %s: exit %d, expected %d\n%s%s" % (" ".join(args), r.returncode, expect, r.stdout,
