@@ -137,6 +137,24 @@ static const char *running_jobs(struct cli *c, const struct objs *allocs)
 	return arena_strdup(c->arena, b.data ? b.data : "");
 }
 
+/* Of the agent that is asked: when it spoke to whom, and when it has to speak again. */
+static void kv_heartbeat(struct cli *c, struct table *t)
+{
+	char text[DURATION_STR], ago[TIME_STR];
+	struct value *v;
+
+	if (cli_get_value(c, &v, NULL, "/v1/client/servers") < 0)
+		return;
+	const int64_t last = (int64_t)show_number(v, "LastHeartbeat"), ttl = (int64_t)show_number(v, "HeartbeatTTL") / MILLI * MILLI;
+	const char *server = show_text(v, "Server"), *waits = show_text(v, "WaitingFor");
+
+	kv(t, "Heartbeat TTL", "%s", last ? duration_format(ttl, text) : "<none>");
+	kv(t, "Last Heartbeat", "%s", last ? time_format_relative(last, clock_now(), ago) : "never");
+	kv(t, "Heartbeats To", "%s", *server ? server : "<none>");
+	if (*waits)
+		kv(t, "Trouble", "%s", waits);
+}
+
 /* allocs: of the agent's own node, or NULL. */
 static void put_head(struct cli *c, const struct node *n, const struct value *stats, const struct objs *allocs)
 {
@@ -155,6 +173,8 @@ static void put_head(struct cli *c, const struct node *n, const struct value *st
 	kv(&t, "CSI Drivers", "%s", keys_of(c, n->csi_node_plugins));
 	if (stats)
 		kv(&t, "Uptime", "%s", duration_format((int64_t)show_number(stats, "Uptime") * SECOND, text));
+	if (allocs && !brief)
+		kv_heartbeat(c, &t);
 	if (allocs)
 		kv(&t, "Running Jobs", "%s", running_jobs(c, allocs));
 	if (!arg_bool(c->args, "verbose") || brief) {
@@ -445,6 +465,16 @@ static const struct value *read_stats(struct cli *c, const struct node *n)
 	return NULL;
 }
 
+/* What is known without the servers. */
+static void put_beat(struct cli *c, const char *id)
+{
+	struct table t = table_new(c->arena, "<none>");
+
+	kv(&t, "ID", "%s", id);
+	kv_heartbeat(c, &t);
+	kv_print(&t, stdout);
+}
+
 static int show_node(struct cli *c, const char *id)
 {
 	const struct cmd_args *a = c->args;
@@ -456,8 +486,11 @@ static int show_node(struct cli *c, const char *id)
 	const struct objs *own;
 	int code;
 
-	if (cli_get(c, &type_node, n, &e, "/v1/node/%s", id) < 0)
+	if (cli_get(c, &type_node, n, &e, "/v1/node/%s", id) < 0) {
+		if (arg_bool(a, "self"))
+			put_beat(c, id);
 		return cli_fail("Error querying node info", &e);
+	}
 	if (cli_format(c, &type_node, n, &code))
 		return code;
 	if (cli_get_list(c, &type_allocation, &allocs, &e, "/v1/node/%s/allocations", id) < 0)

@@ -87,8 +87,11 @@ ID Node ID Task Group Version Desired Status Created Modified
     check("raw_exec" in known["Driver Status"].split(","), out)
     check(table(out, "CPU")[0]["CPU"].startswith("70/"), out)
     own, _ = a.cli("node", "status", "-self")
-    check(facts(own)["Running Jobs"] == "runs", own)
-    same(neutral(re.sub(r"Running Jobs.*\n", "", own)), expected, "-self")
+    extra = [line for line in own.splitlines(True) if re.match(r"Heartbeat|Last Heartbeat|Running Jobs", line)]
+    same(neutral("".join(line for line in own.splitlines(True) if line not in extra)), expected, "-self")
+    known = facts("".join(extra))
+    check(re.fullmatch(r"1\d(\.\d+)?s", known["Heartbeat TTL"]) and known["Last Heartbeat"].endswith("ago"), own)
+    check(known["Heartbeats To"].endswith(a.address) and known["Running Jobs"] == "runs", own)
     short, _ = a.cli("node", "status", "-short", node[:7])
     check("Uptime" not in short and "Drivers         = " in short and "Node Events" not in short, short)
     verbose, _ = a.cli("node", "status", "-verbose", node)
