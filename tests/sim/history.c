@@ -194,6 +194,13 @@ static bool took_over(struct sim *s, const struct alloc *a)
 	return b && (!b->extra->ended || b->extra->ended > a->create_time);
 }
 
+static bool is_followed(struct sim *s, const struct alloc *a)
+{
+	const struct alloc *next = a->extra ? state_alloc(core_state(s->core), a->extra->next) : NULL;
+
+	return next && rules_runs(next);
+}
+
 /* One has just been stopped for an update: no more than allowed are missing or have yet to prove themselves. */
 static void check_pace(struct sim *s, const struct job_entry *j, const struct task_group *g)
 {
@@ -208,7 +215,8 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 
 		if (j->type == JOB_SYSTEM && !took_over(s, a))
 			continue;
-		if (away_is_shadow(a))
+		/* Of two for one place, as one leaves a node, the one that comes counts. */
+		if (away_is_shadow(a) || (drains_mark(a) == MARK_SOFT && is_followed(s, a)))
 			continue;
 		there += rules_live(a);
 		if (a->version == j->current && (rules_live(a) || (failed && j->type == JOB_SERVICE)))
