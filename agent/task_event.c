@@ -32,6 +32,7 @@ static const struct kind kinds[] = {
 	    .text_detail = "restart_reason", .text_offset = AT(restart_reason), .fails_task = true },
 	[EVENT_KILLING] = { .type = "Killing", .bare = "Sent interrupt. Waiting %D before force killing",
 	    .duration_detail = "kill_timeout", .duration_offset = AT(kill_timeout) },
+	[EVENT_STUCK] = { .type = "Killing", .display = "%T", .bare = "Task does not end" },
 	[EVENT_KILLED] = { .type = "Killed", .display = "%T", .bare = "Task successfully killed",
 	    .text_detail = "kill_error", .text_offset = AT(kill_error) },
 	[EVENT_SIGNALING] = { .type = "Signaling", .display = "Task being sent a signal",

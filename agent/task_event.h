@@ -20,6 +20,7 @@ enum task_event_kind {
 	EVENT_RESTARTING,       /* text: reason, duration: delay */
 	EVENT_NOT_RESTARTING,   /* text: reason */
 	EVENT_KILLING,          /* duration: kill timeout */
+	EVENT_STUCK,            /* text: what is still there after SIGKILL */
 	EVENT_KILLED,
 	EVENT_SIGNALING,        /* text: name of the signal */
 	EVENT_RESTART_SIGNALED, /* text: reason */

@@ -13,6 +13,7 @@
 #include "agent/stray.h"
 #include "agent/task_launch.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #define KILL_TIMEOUT_DEFAULT (5 * SECOND)
@@ -128,6 +129,41 @@ static void step_killing(struct task_run *t);
 static void launch(struct task_run *t);
 static void look_again(struct task_run *t);
 
+/* What is still there, and what it is doing, as far as /proc tells. */
+static char *describe_stuck(const struct task_run *t)
+{
+	int pid = t->keeper ? keeper_pid(t->keeper) : 0;
+	cleanup_free char *path = xasprintf("/proc/%d/stat", pid);
+	cleanup_buf struct buf stat = BUF_INIT;
+	struct err e cleanup_err = ERR_INIT;
+	const char *state = NULL;
+
+	if (pid > 0 && file_read(path, 4096, &stat, &e) == 0 && (state = strrchr(stat.data, ')')) && state[1])
+		state += 2;
+	if (!state || *state == 'Z')
+		return xasprintf("Sent SIGKILL %ds ago; processes that the task has started are still there", (int)(KILL_AGAIN / SECOND));
+	return xasprintf("Sent SIGKILL %ds ago; process %d is still there, in state %c%s", (int)(KILL_AGAIN / SECOND), pid, *state,
+	    *state == 'D' ? " (uninterruptible sleep: it waits for a device or a file system)" : "");
+}
+
+static void kill_hard(struct task_run *t)
+{
+	struct err e cleanup_err = ERR_INIT;
+	struct timeval again = { .tv_sec = KILL_AGAIN / SECOND };
+
+	if (t->sigkilled && !t->stuck) {
+		cleanup_free char *what = describe_stuck(t);
+
+		log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, what);
+		task_run_event(t, EVENT_STUCK, what, 0);
+		t->stuck = true;
+	}
+	t->sigkilled = true;
+	if (t->keeper && keeper_kill(t->keeper, &e) < 0)
+		log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
+	evtimer_add(t->timer, &again);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct task_run *t = arg;
@@ -141,16 +177,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	case TASK_STARTING:
 		look_again(t);
 		break;
-	case TASK_KILLING: {
-		struct err e cleanup_err = ERR_INIT;
-		struct timeval again = { .tv_sec = KILL_AGAIN / SECOND };
-
-		t->sigkilled = true;
-		if (t->keeper && keeper_kill(t->keeper, &e) < 0)
-			log_warn("client", "allocation %.8s: task \"%s\": %s", t->alloc->id, t->name, err_str(&e));
-		evtimer_add(t->timer, &again);
+	case TASK_KILLING:
+		kill_hard(t);
 		break;
-	}
 	case TASK_BACKOFF:
 		launch(t);
 		break;
@@ -229,7 +258,7 @@ static void ended(struct task_run *t, enum restart_cause cause)
 	int64_t now = clock_now();
 
 	set_timer(t, -1);
-	t->sigkilled = false;
+	t->sigkilled = t->stuck = false;
 	if (t->stop_wanted) {
 		if (cause != RESTART_START_FAILED && cause != RESTART_UNRECOVERABLE)
 			task_run_event(t, EVENT_KILLED, NULL, 0);

@@ -57,7 +57,7 @@ struct task_run {
 	enum task_restart restart_asked;
 	bool leaving;          /* STOPPING: its services are on their way out of Consul */
 	int64_t delay;         /* and what comes then, before the signal */
-	bool sigkilled;
+	bool sigkilled, stuck; /* SIGKILL was sent; and 5 s later it was still there */
 	int64_t kill_at;       /* monotonic: a start that hangs is ended by force; 0 = no stop is wanted */
 	struct task_usage_sample usage;
 };

@@ -262,7 +262,8 @@ static int run_drain(struct cmd_args *a)
 		return 1;
 	if (!enable && !arg_bool(a, "disable"))
 		return run_monitor(&c, node);
-	if (!arg_bool(a, "yes") && !(a->n_pos && str_eq(a->pos[0], node)) &&
+	/* Who writes a part of an id may mean another node. */
+	if (!arg_bool(a, "yes") && !self && !str_eq(a->pos[0], node) &&
 	    cli_confirm(arena_printf(c.arena, "Are you sure you want to %s drain mode for node \"%s\"?",
 	                    enable ? "enable" : "disable", node), "Canceling drain toggle", &code) < 0)
 		return code;

@@ -273,6 +273,21 @@ static struct words why_soft(const struct state *s, const struct alloc *x, int64
 	    arena_printf(a, "its replacement is not placed: %s", w && w->text ? w->text : "the scheduler has yet to come to it")};
 }
 
+/* What its client says of the tasks that have not ended. */
+static const char *last_words(const struct alloc *x, struct arena *a)
+{
+	const char *out = "";
+
+	for (uint32_t i = 0; x->extra && i < x->extra->task_states.n; i++) {
+		const struct task_state *t = x->extra->task_states.v[i].value;
+		const struct task_event *e = t->events.n ? t->events.v[t->events.n - 1] : NULL;
+
+		if (e && !str_eq(t->state, "dead"))
+			out = arena_printf(a, "%s; task \"%s\": %s", out, x->extra->task_states.v[i].key, e->display_message);
+	}
+	return out;
+}
+
 static struct words why_waits(const struct state *s, const struct alloc *x, const struct drain_strategy *d, int64_t now,
     struct arena *a)
 {
@@ -282,8 +297,8 @@ static struct words why_waits(const struct state *s, const struct alloc *x, cons
 		return (struct words){"consul-entries", "it has ended, and its entries still stand in Consul"};
 	if (drain_is_hard(x))
 		return (struct words){"stopping",
-		    arena_printf(a, "asked to stop; its tasks may take %llds, and its client has not said that they are gone",
-		        (long long)(drain_time_to_stop(x) / SECOND))};
+		    arena_printf(a, "asked to stop; its tasks may take %llds, and its client has not said that they are gone%s",
+		        (long long)(drain_time_to_stop(x) / SECOND), last_words(x, a))};
 	if (drain_is_soft(x))
 		return why_soft(s, x, now, a);
 	if (j->type == JOB_SYSTEM)

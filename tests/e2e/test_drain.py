@@ -47,14 +47,28 @@ def test_an_empty_node_is_drained_at_once(cluster):
 def test_the_old_spellings_and_flags_work_as_written(cluster):
     a = cluster.one()
     node = a.get("/v1/nodes").json()[0]["ID"]
-    a.register(service("web"))
+    a.register(service("web", script="trap 'exit 0' INT; echo out; echo err >&2; while :; do sleep 0.05; done"))
     alloc = a.wait_status("web", "running")[0]["ID"]
-    for words in (["node-status"], ["node-status", "-self"], ["status", "web"], ["logs", "-job", "-stderr", "web"],
-                  ["logs", "-stderr", alloc], ["node-drain", "-enable", "-detach", "-yes", node],
-                  ["node-drain", "-disable", "-yes", node[:8]],
-                  ["node-drain", "-self", "-enable", "-yes", "-detach"], ["node-drain", "-self", "-disable", "-yes"]):
-        a.cli(*words)
+    eventually("it has written", lambda: a.logs(alloc, "main", "stderr"))
+    for words, expected in ((["node-status"], "active"), (["node-status", "-self"], node), (["status", "web"], "= running"),
+                            (["logs", "-job", "-stderr", "web"], "err\n"), (["logs", "-stderr", alloc], "err\n")):
+        out, _ = a.cli(*words)
+        check(expected in out and "out\n" not in out, "%s: %s" % (words, out))
+    # Both wait until the node is empty, and ask nothing; the service has nowhere to go before its deadline.
+    for words in (["node-drain", "-self", "-enable"], ["node-drain", "-enable", "-yes", node]):
+        waits = subprocess.Popen([DROVER, *words], env=dict(a.env, DROVER_ADDR=a.url), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        drain = eventually("the drain is set", lambda: (lambda d: d if d["Status"] == "draining" else None)(
+            a.get("/v1/node/%s/drain" % node).json()))
+        check(drain["Deadline"] == 3600 * 10**9, str(drain))
+        check(waits.poll() is None, "it has not waited")
+        a.cli("node-drain", "-disable", "-yes", node[:8])
+        out, _ = waits.communicate(timeout=30)
+        check(waits.returncode == 1 and "was canceled" in out, out)
     check(a.get("/v1/node/" + node).json()["SchedulingEligibility"] == "eligible", "not eligible again")
+    for words in (["node-drain", "-self", "-enable", "-detach"], ["node-drain", "-self", "-disable"]):
+        a.cli(*words)
+    check(len(a.wait_status("web", "running")) == 1, "something was stopped")
 
 
 def test_a_service_moves_and_its_replacement_is_there_first(cluster):
@@ -202,3 +216,43 @@ def test_usage_errors_are_those_that_scripts_know(cluster):
     check("Canceling drain toggle" in out, out)
     out, _ = a.cli("node", "drain", "-enable", node[:8], input="yes\n", expect=None)
     check("an exact 'y' is required" in out, out)
+
+
+def test_one_that_is_stuck_in_the_kernel_is_named_with_its_cause_and_the_drain_does_not_end_before_it(cluster):
+    """A task in uninterruptible sleep, which no signal ends: it writes to a file system that is frozen, as to a dead disk."""
+    a = cluster.one()
+    disk, folder = os.path.join(cluster.dir, "disk"), os.path.join(cluster.dir, "stuck")
+    os.mkdir(folder)
+    for words in (["truncate", "-s", "16M", disk], ["mkfs.ext4", "-q", disk], ["mount", "-o", "loop", disk, folder],
+                  ["chmod", "777", folder]):
+        subprocess.run(words, check=True)
+    frozen = False
+    try:
+        a.register(service("stuck", script="echo $$ >local/pid; while [ ! -e local/go ]; do sleep 0.05; done; echo x >%s/file" % folder,
+                           task={"KillTimeout": 10**9}))
+        alloc = a.wait_status("stuck", "running")[0]
+        pid = eventually("it is up", lambda: a.pid_file("stuck"))
+        subprocess.run(["fsfreeze", "-f", folder], check=True)
+        frozen = True
+        open(os.path.join(a.data, "alloc", alloc["ID"], "main", "local", "go"), "w").close()
+
+        def state():
+            with open("/proc/%s/stat" % pid) as f:
+                return f.read().rsplit(")", 1)[1].split()[0]
+        eventually("it is stuck", lambda: state() == "D")
+        _, err = a.cli("node", "drain", "-enable", "-yes", "-self", "-deadline", "4s", expect=3)
+        check("deadline" in err and alloc["ID"] in err and "stopping" in err, err)
+        check("Sent SIGKILL 5s ago; process %s is still there, in state D" % pid in err, err)
+        drain = a.get("/v1/node/%s/drain" % alloc["NodeID"]).json()
+        check(drain["Status"] == "draining" and drain["PastDeadline"] and drain["Remaining"] == 1, str(drain))
+        subprocess.run(["fsfreeze", "-u", folder], check=True)
+        frozen = False
+        eventually("the drain is done", lambda: a.get("/v1/node/%s/drain" % alloc["NodeID"]).json()["Status"] == "complete")
+        check(not process_alive(pid), "it is done, and the process is there")
+    finally:
+        if frozen:
+            subprocess.run(["fsfreeze", "-u", folder], check=False)
+        for _ in range(50):
+            if subprocess.run(["umount", folder], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)

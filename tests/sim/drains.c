@@ -269,7 +269,8 @@ bool drains_beside(const struct sim *s, const struct alloc *a, const struct allo
 {
 	const struct alloc *x = a;
 
-	if (drains_mark(b) != MARK_SOFT)
+	/* Its deadline may have come in the step in which it was replaced. */
+	if (drains_mark(b) == MARK_NONE)
 		return false;
 	while (x && x->extra && !uuid_is_nil(x->extra->previous)) {
 		x = state_alloc(core_state(s->core), x->extra->previous);
