@@ -192,6 +192,17 @@ void call_hold_for_leader(struct call *c)
 	httpd_hold(c);
 }
 
+/* To another server that may know, unless this came from one. */
+static bool pass_to_other(struct call *c, bool whatever_consul_said)
+{
+	const char *other = members_other(call_daemon(c)->members, whatever_consul_said);
+
+	if (!*other || proxy_is_passed_on(c))
+		return false;
+	proxy_to(c, other);
+	return true;
+}
+
 /* Whether this server answers it. If not, the call is refused, held, or passed on to who does. */
 static bool belongs_here(struct call *c)
 {
@@ -205,19 +216,16 @@ static bool belongs_here(struct call *c)
 	if (c->match.route->bits & ROUTE_LOCAL)
 		return true;
 	if (server_is_halted(s)) {
-		if (*members_other(call_daemon(c)->members) && !proxy_is_passed_on(c))
-			proxy_to(c, members_other(call_daemon(c)->members));
-		else
+		if (!pass_to_other(c, false))
 			call_error(c, 503, "this server cannot read the journal: %s", server_trouble(s));
 		return false;
 	}
+	/* Who is cut off from Consul may believe that all others are. */
+	if (call_is_stale(c) && (server_leads(s) ? server_is_stuck(s) : !server_is_read(s)) && pass_to_other(c, true))
+		return false;
 	if (server_leads(s)) {
 		bool write = !call_is_read(c) && !(c->match.route->bits & ROUTE_ALWAYS);
 
-		if (call_is_stale(c) && server_is_stuck(s) && !proxy_is_passed_on(c) && *members_other(call_daemon(c)->members)) {
-			proxy_to(c, members_other(call_daemon(c)->members));
-			return false;
-		}
 		if (call_is_stale(c) || server_check(s, write, &e) == 0)
 			return true;
 		call_error(c, 503, "%s", err_str(&e));

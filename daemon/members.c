@@ -367,12 +367,18 @@ void members_list(const struct members *m, struct arena *a, struct member **out,
 	*out = list;
 }
 
-const char *members_other(const struct members *m)
+const char *members_other(const struct members *m, bool any)
 {
-	for (uint32_t i = 0; m && i < m->n; i++)
-		if (!m->list[i].self && str_eq(m->list[i].status, "alive"))
+	const char *failed = "";
+
+	for (uint32_t i = 0; m && i < m->n; i++) {
+		if (m->list[i].self)
+			continue;
+		if (str_eq(m->list[i].status, "alive"))
 			return m->list[i].address;
-	return "";
+		failed = m->list[i].address;
+	}
+	return any ? failed : "";
 }
 
 /* ---- forgetting one ---- */

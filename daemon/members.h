@@ -37,8 +37,9 @@ void members_on_service(struct members *m, const char *id, enum services_event e
 void members_leave(struct members *m, void (*done)(void *arg), void *arg);
 /* Sorted by name; in the arena, but for strings that live until the next turn of the loop. m NULL: none. */
 void members_list(const struct members *m, struct arena *a, struct member **out, uint32_t *n);
-/* "host:port" of another server that was alive when Consul last said so; "" when there is none. */
-const char *members_other(const struct members *m);
+/* "host:port" of another server that was alive when Consul last said so, or else, with any, of one that was not; "" when there is
+ * none. */
+const char *members_other(const struct members *m, bool any);
 /* Removes a member that has failed from Consul. -ENOENT: there is none; -EBUSY: it is alive, or only its own machine can do it. done is called from the loop. */
 int members_forget(struct members *m, const char *name, void (*done)(void *arg, const struct err *e), void *arg,
     struct err *e);

@@ -120,7 +120,7 @@ class Nemesis(threading.Thread):
         self.names = names
 
     def faults(self):
-        names = ["kill", "pause", "leave"]
+        names = ["kill", "pause", "leave", "unsession", "unlock"]
         if self.world.consul.clients:
             names += ["agent-kill", "agent-pause"]
         if len(self.world.consul.servers) > 1:
@@ -219,6 +219,27 @@ class Nemesis(threading.Thread):
             self.problem = "%s ended with %s after SIGTERM:\n%s" % (target.name, target.process.returncode, target.tail())
         self.rest(seconds)
         self.revive(target)
+
+    def by_hand(self, what):
+        """Somebody does something in Consul, if it can be done just now."""
+        for a in self.world.consul.servers:
+            try:
+                if a.alive() and what(a):
+                    return
+            except OSError:
+                pass
+
+    def unsession(self, target, seconds):
+        """Destroys the sessions of all drover servers."""
+        def destroy(a):
+            sessions = a.get("/v1/session/list", timeout=2)
+            return sessions.status == 200 and [a.put("/v1/session/destroy/" + s["ID"], timeout=2) for s in sessions.json()
+                                               if s["Name"].startswith("drover")]
+        self.by_hand(destroy)
+
+    def unlock(self, target, seconds):
+        """Deletes the lock, which is the head of the log too."""
+        self.by_hand(lambda a: a.delete("/v1/kv/drover/global/lock", timeout=2).status == 200)
 
     def cut(self, target, seconds):
         self.world.machines[target].cut()
