@@ -172,6 +172,36 @@ static void test_what_is_distinct_needs_a_node_of_its_own(void **state)
 	world_free(w);
 }
 
+static void test_who_leaves_leaves_its_value_of_what_is_distinct(void **state)
+{
+	struct world *w = scale_world(0);
+	struct job *j = scale_job(w, "web", "service", 1, 100);
+	struct constraint *c = MODEL_NEW(w->a, constraint);
+	struct scale_in_request r = scale_request(1);
+	struct core_node_reply reply;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct node *n = fixture_node(w->a, i);
+
+		strmap_set(w->a, &n->meta, "rack", "r1");
+		assert_int_equal(core_node_register(w->c, n, w->now, &reply, NULL), 0);
+	}
+	scale_build(w, "a", 1);
+	MODEL_SET(constraint, c, ltarget, "${meta.rack}");
+	MODEL_SET(constraint, c, operand, "distinct_property");
+	objs_push(w->a, &j->constraints, c);
+	scale_on_node(w, j, 0);
+	scale_run(w, j);
+	/* Bound to its node no longer. */
+	j = scale_job(w, "web", "service", 1, 100);
+	objs_push(w->a, &j->constraints, c);
+	scale_run(w, j);
+	MODEL_SET(scale_in_request, &r, dry_run, true);
+	assert_string_equal(((struct scale_in_node *)scale_ask(w, r)->nodes.v[0])->cost, "services");
+	world_free(w);
+}
+
 /* The first one that is looked at cannot go; what was thought of on the way is forgotten. */
 static void test_what_cannot_go_leaves_no_trace(void **state)
 {
@@ -427,6 +457,7 @@ int main(void)
 	    cmocka_unit_test(test_a_service_is_not_left_without_a_place_while_others_can_go),
 	    cmocka_unit_test(test_the_second_node_counts_with_what_came_from_the_first),
 	    cmocka_unit_test(test_what_is_distinct_needs_a_node_of_its_own),
+	    cmocka_unit_test(test_who_leaves_leaves_its_value_of_what_is_distinct),
 	    cmocka_unit_test(test_what_cannot_go_leaves_no_trace),
 	    cmocka_unit_test(test_a_roomy_idle_node_stays_when_services_need_it),
 	    cmocka_unit_test(test_class_and_filter_say_which_nodes_may_go),

@@ -133,6 +133,29 @@ static void test_no_build_is_cut_off_for_a_swap(void **state)
 	world_free(w);
 }
 
+static void test_work_that_is_being_stopped_is_not_given_back(void **state)
+{
+	struct world *w = scale_world(2);
+	struct scale_in_request r = scale_request(1);
+	struct drain_spec spec = {0};
+
+	(void)state;
+	scale_build(w, "a", 0);
+	scale_build(w, "b", 1);
+	MODEL_SET(drain_spec, &spec, deadline, MINUTE);
+	r.drain_spec = &spec;
+	struct scale_in *op = scale_ask(w, r);
+	unsigned n = scale_node(op, 0) ? 0 : 1;
+
+	/* It takes long to stop. */
+	world_live(w, 2 * MINUTE);
+	world_report(w, world_first_alloc(w, n ? "a" : "b"), "complete");
+	world_live(w, MINUTE);
+	assert_true(drains(w, n));
+	assert_non_null(scale_node(scale_again(w, op), n));
+	world_free(w);
+}
+
 static void test_the_deadline_ends_it(void **state)
 {
 	struct world *w = scale_world(2);
@@ -200,6 +223,11 @@ static void test_a_node_kept_by_hand_is_not_taken_again_by_itself(void **state)
 	op = scale_again(w, op);
 	assert_string_equal(scale_node(op, kept)->status, "kept");
 	assert_int_equal(op->draining, 1);
+	/* Also when it would come in handy. */
+	world_report(w, world_first_alloc(w, kept ? "b" : "a"), "complete");
+	scale_live(w, MINUTE);
+	assert_false(drains(w, kept));
+	assert_int_equal(scale_again(w, op)->draining, 1);
 	world_free(w);
 }
 
@@ -306,6 +334,7 @@ int main(void)
 	    cmocka_unit_test(test_a_cancellation_gives_back_all_that_is_not_free),
 	    cmocka_unit_test(test_a_node_that_becomes_idle_goes_instead_of_one_that_waits),
 	    cmocka_unit_test(test_no_build_is_cut_off_for_a_swap),
+	    cmocka_unit_test(test_work_that_is_being_stopped_is_not_given_back),
 	    cmocka_unit_test(test_the_deadline_ends_it),
 	    cmocka_unit_test(test_a_drain_changed_by_hand_counts_and_is_never_undone),
 	    cmocka_unit_test(test_a_node_kept_by_hand_is_not_taken_again_by_itself),
