@@ -10,6 +10,7 @@
 #include "agent/self_drain.h"
 #include "agent/registry.h"
 #include "agent/signals.h"
+#include "agent/silence.h"
 #include "agent/stray.h"
 #include "agent/usage.h"
 #include "base/clock.h"
@@ -22,7 +23,6 @@
 #define END_POLL       (20 * MILLI)
 #define SAVE_RETRY     (1 * SECOND)
 #define SAVE_BUDGET    (5 * MILLI) /* spent on saving in one turn of the loop */
-#define SILENCE_LOOK   (1 * SECOND)
 #define SAVE_DELAY     (100 * MILLI) /* of what a successor could also find out by itself: that a task has come up */
 
 struct client {
@@ -40,7 +40,8 @@ struct client {
 	int64_t asked, told; /* node_hello.report that is not answered yet, and that the report under way answers; 0 = none */
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
-	struct event *flush, *gc, *silence, *end;
+	struct event *flush, *gc, *end;
+	struct silence *silence;
 	bool strays_ended;
 	bool gc_all; /* whatever the limits, until all of it is gone */
 	void (*on_end)(void *);
@@ -182,44 +183,7 @@ static void on_registered(void *arg)
 	tell_all(arg);
 }
 
-/* ---- silence: allocations that must not go on without the servers ---- */
-
-static int64_t silence_limit(const struct alloc_run *a)
-{
-	const struct disconnect_strategy *d = a->group->disconnect;
-
-	return d && d->stop_on_client_after > 0 ? d->stop_on_client_after : a->group->stop_after_client_disconnect;
-}
-
-static void look_at_silence(struct client *c)
-{
-	int64_t silent = clock_monotonic() - pull_contact(c->pull);
-	const struct timeval later = { .tv_sec = SILENCE_LOOK / SECOND };
-	bool any = false;
-	const char *key;
-	void *value;
-
-	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
-		struct alloc_run *a = value;
-		int64_t limit = silence_limit(a);
-
-		if (limit <= 0 || a->stop_asked)
-			continue;
-		any = true;
-		if (silent >= limit)
-			alloc_run_stop(a, "no server has answered for longer than its stop_after_client_disconnect");
-	}
-	if (any)
-		evtimer_add(c->silence, &later);
-}
-
-static void on_silence(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
-{
-	struct client *c = arg;
-
-	if (c->pull) /* not while it ends */
-		look_at_silence(c);
-}
+/* ---- work ---- */
 
 static void on_work(void *arg, const struct node_work *work, bool stale, bool whole)
 {
@@ -228,8 +192,7 @@ static void on_work(void *arg, const struct node_work *work, bool stale, bool wh
 	client_table_apply(&c->table, work, stale, whole);
 	if (heap_first(&c->table.removable) && heap_first(&c->table.removable)->key == INT64_MIN)
 		evtimer_add(c->gc, &(struct timeval){ 0 });
-	if (!evtimer_pending(c->silence, NULL))
-		look_at_silence(c);
+	silence_look(c->silence);
 	if (whole && !c->strays_ended) {
 		c->strays_ended = true;
 		stray_end_all(c->records);
@@ -253,6 +216,22 @@ static void set_cluster(struct client *c, const char *id)
 		log_warn("client", "%s", err_str(&e));
 }
 
+/* Nobody waited for what went on here: those who look at it later should know why. */
+static void note_return(struct client *c)
+{
+	const char *key;
+	void *value;
+
+	log_info("client", "the servers had given this node up; everything is reported");
+	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);) {
+		struct alloc_run *a = value;
+
+		for (uint32_t t = 0; t < a->n; t++)
+			if (task_run_has_process(a->tasks[t]))
+				task_run_event(a->tasks[t], EVENT_RECONNECTED, NULL, 0);
+	}
+}
+
 static void on_hello(void *arg, const struct node_hello *hello)
 {
 	struct client *c = arg;
@@ -262,6 +241,7 @@ static void on_hello(void *arg, const struct node_hello *hello)
 	/* They did not hear us for long, and ask what there is. */
 	if (hello->report && hello->report != c->asked) {
 		c->asked = hello->report;
+		note_return(c);
 		tell_all(c);
 		pull_push(c->pull, true);
 	}
@@ -443,13 +423,12 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 	c->usage = usage_new();
 	c->flush = evtimer_new(base, on_flush, c);
 	c->gc = evtimer_new(base, on_gc, c);
-	c->silence = evtimer_new(base, on_silence, c);
 	start_registry(c);
 	client_table_restore(&c->table);
 	collect_garbage(c);
 	c->link = link;
 	c->pull = pull_start(base, link, c->node, &pull_ops, c);
-	look_at_silence(c);
+	c->silence = silence_start(base, c->state_dir, &c->table, c->pull);
 	log_info("client", "started client: node_id=%s", c->node->id);
 	*out = c;
 	return 0;
@@ -466,6 +445,8 @@ void client_stop(struct client *c)
 	if (!c)
 		return;
 	self_drain_free(c->drain);
+	silence_stop(c->silence);
+	c->silence = NULL;
 	pull_stop(c->pull);
 	c->pull = NULL;
 	if (c->flush) {
@@ -477,8 +458,6 @@ void client_stop(struct client *c)
 		event_free(c->gc);
 	if (c->end)
 		event_free(c->end);
-	if (c->silence)
-		event_free(c->silence);
 	client_table_release(&c->table);
 	registry_free(c->table.host.registry);
 	usage_free(c->usage);
@@ -513,6 +492,8 @@ void client_end(struct client *c, void (*done)(void *), void *arg)
 	const char *key;
 	void *value;
 
+	silence_stop(c->silence);
+	c->silence = NULL;
 	pull_stop(c->pull);
 	c->pull = NULL;
 	for (uint32_t i = 0; map_next(&c->table.allocs, &i, &key, &value);)

@@ -47,7 +47,7 @@ enum { SAFE_FD = 10, POLL_MS = 20 };
 
 /* ---- records ---- */
 
-static const char *boot_id(void)
+const char *keeper_boot_id(void)
 {
 	static char id[40];
 	cleanup_buf struct buf text = BUF_INIT;
@@ -113,7 +113,7 @@ static int read_record(const char *path, struct record *r)
 	r->text[n > 0 ? n : 0] = 0;
 	if (sscanf(r->text, "drover-run %u %llu %47s", &format, &start, boot) == 3 && format == KEEPER_FORMAT) {
 		r->start = start;
-		r->this_boot = str_eq(boot, boot_id());
+		r->this_boot = str_eq(boot, keeper_boot_id());
 	}
 	return 0;
 }
@@ -134,7 +134,7 @@ static int make_record(const char *path, uint64_t start, struct err *e)
 	for (size_t at = KEEPER_LINE; at <= KEEPER_AT_ERROR; at += KEEPER_LINE)
 		text[at - 1] = '\n';
 	text[sizeof(text) - 1] = '\n';
-	n = snprintf(text, KEEPER_LINE - 1, "drover-run %d %llu %s", KEEPER_FORMAT, (unsigned long long)start, boot_id());
+	n = snprintf(text, KEEPER_LINE - 1, "drover-run %d %llu %s", KEEPER_FORMAT, (unsigned long long)start, keeper_boot_id());
 	text[n] = ' ';
 	errno = ENOSPC; /* of a short write */
 	if (pwrite(fd, text, sizeof(text), 0) != (ssize_t)sizeof(text))

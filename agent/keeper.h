@@ -60,6 +60,7 @@ int keeper_run(const struct keeper_spec *spec, int output, int *pid, struct err 
  * number found is put there. */
 int keeper_adopt(struct event_base *base, const char *record, uint64_t *start, keeper_fn *fn, void *arg,
     struct keeper **out, struct err *e);
+const char *keeper_boot_id(void); /* of this boot: what was written down with another one is of processes that are gone */
 int keeper_signal(struct keeper *k, int signal, struct err *e); /* to the task's main process */
 /* SIGKILL to the task's session, after which the keeper kills the rest of it; to the keeper where no task has come up. */
 int keeper_kill(struct keeper *k, struct err *e);

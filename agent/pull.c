@@ -49,6 +49,7 @@ struct pull {
 	uint64_t index, seen; /* next question; highest answer */
 	int64_t ttl, last_heartbeat;
 	int64_t contact; /* monotonic, of the last good answer */
+	int64_t pace;    /* the longest pause between heartbeats; 0 = none */
 	char *trouble; /* why we are not joined */
 };
 
@@ -133,6 +134,11 @@ static void fine(struct pull *p, enum channel_kind kind)
 
 /* ---- register and heartbeat ---- */
 
+static int64_t paced(const struct pull *p, int64_t pause)
+{
+	return p->pace ? MIN(p->pace, pause) : pause;
+}
+
 static void on_hello(struct pull *p, const struct node_hello *hello)
 {
 	p->last_heartbeat = clock_now();
@@ -140,7 +146,7 @@ static void on_hello(struct pull *p, const struct node_hello *hello)
 		p->ttl = hello->heartbeat_ttl;
 	/* Not in step with all the others; and three times within a ttl, so that with the link's time before it asks a second server
 	 * one that hangs is left before half of it is over. */
-	schedule(p, CHANNEL_CONTROL, p->node_changed ? 0 : (int64_t)((double)p->ttl * (0.27 + 0.06 * jitter())));
+	schedule(p, CHANNEL_CONTROL, p->node_changed ? 0 : paced(p, (int64_t)((double)p->ttl * (0.27 + 0.06 * jitter()))));
 	if (hello && p->ops->on_hello)
 		p->ops->on_hello(p->arg, hello);
 }
@@ -172,7 +178,7 @@ static void on_heartbeat(void *arg, const struct link_answer *answer)
 	if (answer->err.code) {
 		trouble(p, CHANNEL_CONTROL, &answer->err);
 		if (answer->err.code != -ENOENT)
-			schedule(p, CHANNEL_CONTROL, MIN(pause_after(p->channels[CHANNEL_CONTROL].failures), p->ttl / 4));
+			schedule(p, CHANNEL_CONTROL, paced(p, MIN(pause_after(p->channels[CHANNEL_CONTROL].failures), p->ttl / 4)));
 		return;
 	}
 	fine(p, CHANNEL_CONTROL);
@@ -197,6 +203,15 @@ static void step_control(struct pull *p)
 	else
 		p->link->ops->node_register(p->link, p->node, p->registered ? on_renewed : on_registered, t);
 	p->node_changed = false;
+}
+
+void pull_pace(struct pull *p, int64_t pace)
+{
+	bool faster = pace && (!p->pace || pace < p->pace);
+
+	p->pace = pace;
+	if (faster && p->registered && !p->channels[CHANNEL_CONTROL].busy)
+		schedule(p, CHANNEL_CONTROL, pace);
 }
 
 void pull_renew(struct pull *p)
@@ -328,7 +343,6 @@ struct pull *pull_start(struct event_base *base, struct server_link *link, const
 	p->ops = ops;
 	p->arg = arg;
 	p->ttl = TTL_DEFAULT;
-	p->contact = clock_monotonic();
 	p->trouble = xstrdup("registering with the servers");
 	for (int i = 0; i < CHANNELS; i++) {
 		p->channels[i].pull = p;

@@ -31,8 +31,10 @@ void pull_stop(struct pull *p);
 /* There is something to report. Cheap; the report leaves in this or the next turn of the loop, or, when it is not urgent,
  * within 100 ms, together with what comes until then. */
 void pull_push(struct pull *p, bool urgent);
-/* Monotonic: when a server answered last; the start of the conversation when none has. */
+/* Monotonic: when a server answered last; 0 = none has yet. */
 int64_t pull_contact(const struct pull *p);
+/* A server is asked at least this often (ns), so that silence means something; 0 = as often as the servers want. Cheap. */
+void pull_pace(struct pull *p, int64_t pace);
 /* The node is another one than it was: the servers are told. */
 void pull_renew(struct pull *p);
 void pull_stats(const struct pull *p, struct client_stats *out); /* heartbeat, server, waiting_for */

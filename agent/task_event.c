@@ -45,6 +45,9 @@ static const struct kind kinds[] = {
 	[EVENT_MAIN_DEAD] = { .type = "Main Tasks Dead", .bare = "Main tasks in the group died" },
 	[EVENT_ALLOC_UNHEALTHY] = { .type = "Alloc Unhealthy", .display = "%T", .bare = "Allocation is unhealthy",
 	    .text_detail = "message", .text_offset = AT(message) },
+	[EVENT_DISCONNECTED] = { .type = "Disconnected", .display = "%T", .bare = "No server has answered for too long",
+	    .text_detail = "message", .text_offset = AT(message) },
+	[EVENT_RECONNECTED] = { .type = "Reconnected", .bare = "Client reconnected" },
 	[EVENT_NOT_REGISTERED] = { .type = "Service Not Registered", .display = "%T", .bare = "A service is not registered",
 	    .text_detail = "message", .text_offset = AT(message) },
 };

@@ -28,6 +28,8 @@ enum task_event_kind {
 	EVENT_LEADER_DEAD,
 	EVENT_MAIN_DEAD,
 	EVENT_ALLOC_UNHEALTHY,  /* text */
+	EVENT_DISCONNECTED,     /* text: how long no server has answered */
+	EVENT_RECONNECTED,
 	EVENT_NOT_REGISTERED,   /* text: which service, and why Consul does not have it */
 };
 

@@ -25,8 +25,8 @@ static void pass_to_node(struct call *c, const struct node_entry *n)
 {
 	if (!n || str_empty(n->spec->http_addr))
 		call_error(c, 404, "No path to node");
-	else if (n->status == NODE_DOWN)
-		call_error(c, 404, "No path to node"); /* it is down */
+	else if (n->status == NODE_DOWN || n->status == NODE_DISCONNECTED)
+		call_error(c, 404, "No path to node"); /* nobody hears it */
 	else
 		proxy_to(c, n->spec->http_addr);
 }

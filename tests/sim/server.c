@@ -378,6 +378,9 @@ void sim_server_crash(struct sim *s)
 	if (!s->core)
 		return;
 	check_replayed(s);
+	/* What was not committed need not be there, and nobody has collected it. */
+	for (uint32_t n = 0; n < SIM_JOBS; n++)
+		s->wishes[n].over = false;
 	s->n_digests = 0;
 	s->last_committed = core_committed(s->core);
 	for (uint32_t i = 0; i < s->n_clients; i++)

@@ -151,7 +151,7 @@ static void tally_group(const struct job_entry *j, const char *group, struct tal
 		t->complete += a->observed == OBSERVED_COMPLETE;
 		t->failed += a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
 		/* One that is to be replaced first may be of any version; its replacement is a new one. */
-		t->leaving += rules_live(a) && drains_mark(a) == MARK_SOFT;
+		t->leaving += rules_live(a) && a->observed != OBSERVED_UNKNOWN && drains_mark(a) == MARK_SOFT;
 		/* What nobody can reach stays as it is. */
 		t->old += rules_live(a) && a->observed != OBSERVED_UNKNOWN && a->version != j->current && drains_mark(a) != MARK_SOFT;
 	}
