@@ -57,12 +57,18 @@ static bool older_goes_on(const struct reconcile *c, const struct side *g, const
 	return keep == KEEP_LONGEST ? runs_since(x) <= runs_since(y) : true;
 }
 
+/* What failed and makes room for another version has nothing before others that failed. */
+static unsigned class_of(const struct member *m)
+{
+	return m->failed ? MAX(classes[m->fate], classes[FATE_HOLDS]) : classes[m->fate];
+}
+
 /* x is older than y. */
 static bool older_has_name(const struct reconcile *c, const struct side *g, const struct member *x, const struct member *y)
 {
-	if (classes[x->fate] != classes[y->fate])
-		return classes[x->fate] < classes[y->fate];
-	return classes[x->fate] == classes[FATE_RUNS] && older_goes_on(c, g, x->alloc, y->alloc);
+	if (class_of(x) != class_of(y))
+		return class_of(x) < class_of(y);
+	return class_of(x) < classes[FATE_HOLDS] && older_goes_on(c, g, x->alloc, y->alloc);
 }
 
 static void settle_other(struct reconcile *c, struct member *m, struct desired_updates *u)

@@ -71,7 +71,9 @@ bool away_may_stay(const struct alloc *a)
 {
 	struct says x = says_of(alloc_group(a));
 
-	return a->node && a->node->status == NODE_DOWN && !x.replace && !x.lost_after && !x.stop_after;
+	if (is_everywhere(a) && a->observed == OBSERVED_UNKNOWN)
+		return true;
+	return a->observed == OBSERVED_UNKNOWN && a->node && is_silent(a->node) && !x.replace && !x.lost_after && !x.stop_after;
 }
 
 /* ---- shapes ---- */

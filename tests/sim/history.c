@@ -219,7 +219,7 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 		if (away_is_shadow(a) || (drains_mark(a) == MARK_SOFT && is_followed(s, a)))
 			continue;
 		there += rules_live(a);
-		if (a->version == j->current && (rules_live(a) || (failed && j->type == JOB_SERVICE)))
+		if (a->version == j->current && !away_may_stay(a) && (rules_live(a) || (failed && j->type == JOB_SERVICE)))
 			unproven += !is_proven(a, g->update, s->now);
 		there += failed;
 	}

@@ -319,7 +319,7 @@ static bool settled_alloc(void *arg, struct alloc *al)
 	char id[UUID_STR];
 	bool found = false;
 
-	if (al->observed == OBSERVED_UNKNOWN && !away_may_stay(al))
+	if (al->observed == OBSERVED_UNKNOWN && (!away_may_stay(al) || !al->node || al->node->status != NODE_DOWN))
 		sim_fail(s, "an allocation of %s on %s is still unknown", al->version->job->id, al->node ? al->node->spec->name : "-");
 	if (!rules_holds(al) || !al->node || al->node->status == NODE_DOWN)
 		return true;

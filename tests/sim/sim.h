@@ -238,7 +238,7 @@ bool shape_holds(const struct constraint *c, const struct node *n);
 void away_shape(struct sim *s, struct arena *a, struct task_group *g); /* gives the group a disconnect block, or none */
 bool away_is_shadow(const struct alloc *a); /* unknown, and another one has its name, or may have */
 bool away_beside(const struct alloc *a, const struct alloc *b); /* both may be there */
-bool away_may_stay(const struct alloc *a);  /* unknown for good */
+bool away_may_stay(const struct alloc *a);  /* unknown, and nobody waits for it */
 void away_followed(struct sim *s, const struct alloc *a, uint8_t was_desired, uint8_t was_observed, bool marked);
 void away_check(struct sim *s);
 void away_look_at_silence(struct sim *s, uint32_t client, void (*stop)(struct sim *s, uint32_t n, struct local_alloc *l));
