@@ -4,7 +4,7 @@
 
 /* The agent's own variables that no task gets: credentials, and what steers agents. */
 #define ENV_DENYLIST                                                                                                   \
-	"CONSUL_TOKEN,CONSUL_HTTP_TOKEN,CONSUL_HTTP_TOKEN_FILE,VAULT_TOKEN,NOMAD_*,DROVER_*,AWS_ACCESS_KEY_ID,"        \
+	"CONSUL_TOKEN,CONSUL_HTTP_TOKEN,CONSUL_HTTP_TOKEN_FILE,CONSUL_HTTP_AUTH,VAULT_TOKEN,NOMAD_*,DROVER_*,AWS_ACCESS_KEY_ID,"        \
 	"AWS_SECRET_ACCESS_KEY,AWS_SESSION_TOKEN,GOOGLE_APPLICATION_CREDENTIALS,NOTIFY_SOCKET,LISTEN_FDS,LISTEN_PID,"   \
 	"LISTEN_FDNAMES,WATCHDOG_USEC,WATCHDOG_PID"
 
