@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -31,6 +32,7 @@
 #define POOL_MAX 64
 #define SLOWEST  (8 * 1024) /* bytes a second: at this rate a body may take longer than a header */
 #define FDS_KEPT 256        /* descriptors that connections leave to everything else */
+#define BIND_PATIENCE (1 * SECOND)
 
 #define PEER_SLOTS 4096
 
@@ -325,6 +327,28 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
 	evtimer_add(h->accept_again, &soon);
 }
 
+/*
+ * An agent that is killed while it starts a task leaves a child behind, which holds all that the agent held open until it has
+ * become the keeper. That is over in a moment: an address in use may be our own, and is tried again.
+ */
+static struct evconnlistener *bind_patiently(struct httpd *h, const struct addrinfo *ai)
+{
+	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC;
+	int64_t until = clock_monotonic() + BIND_PATIENCE;
+
+	for (;;) {
+		struct evconnlistener *l =
+		    evconnlistener_new_bind(h->base, NULL, NULL, flags, 1024, ai->ai_addr, (int)ai->ai_addrlen);
+		int rc = errno;
+
+		if (l || rc != EADDRINUSE || clock_monotonic() > until) {
+			errno = rc;
+			return l;
+		}
+		usleep(20000);
+	}
+}
+
 static int listen_on(struct httpd *h, struct err *e)
 {
 	const struct httpd_config *c = &h->config;
@@ -338,9 +362,7 @@ static int listen_on(struct httpd *h, struct err *e)
 	rc = getaddrinfo(c->bind_addr, port, &hints, &ai);
 	if (rc)
 		return err_set(e, -EINVAL, "bind_addr \"%s\": %s", c->bind_addr, gai_strerror(rc));
-	h->listener = evconnlistener_new_bind(h->base, NULL, NULL,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 1024, ai->ai_addr,
-	    (int)ai->ai_addrlen);
+	h->listener = bind_patiently(h, ai);
 	rc = errno;
 	freeaddrinfo(ai);
 	if (!h->listener)

@@ -11,11 +11,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct route *const tables[] = {
-    routes_jobs, routes_nodes, routes_allocs, routes_evals, routes_agent, routes_client, routes_system, routes_internal,
-    routes_absent, NULL,
-};
-
 static void check_match(const struct route_match *m, const char *path, size_t len, bool ends_with_slash)
 {
 	assert(m->route && m->n_params <= ROUTE_PARAMS);
@@ -37,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 
 	if (!router)
-		router = router_new(tables);
+		router = router_new(route_tables);
 	memcpy(path, data, size);
 	path[size] = '\0';
 	query = strchr(path, '?');

@@ -4,8 +4,12 @@
  */
 #include "tests/lib/http_peer.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -301,6 +305,40 @@ static void test_peers_that_leave_in_the_middle_leave_nothing_behind(void **stat
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
+/* As the child of an agent that was killed while it started a task. */
+static void test_an_address_that_is_in_use_for_a_moment_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), status;
+	struct httpd_config hc = {.bind_addr = "127.0.0.1", .max_header = 1024, .max_body = 1024, .header_timeout = SECOND,
+	    .idle_timeout = SECOND, .max_connections = 4, .max_per_client = 4};
+	struct httpd *h = NULL;
+	cleanup_err struct err e = ERR_INIT;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	hc.port = ntohs(at.sin_port);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		usleep(200000);
+		_exit(0);
+	}
+	close(fd);
+	assert_int_equal(httpd_start(f->d.base, &hc, &f->d, &h, &e), 0);
+	assert_int_equal(httpd_port(h), hc.port);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* Somebody who stays is not. */
+	struct httpd *second = NULL;
+
+	assert_int_equal(httpd_start(f->d.base, &hc, &f->d, &second, &e), -EADDRINUSE);
+	assert_non_null(strstr(err_str(&e), "is another agent running?"));
+	httpd_stop(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +358,7 @@ int main(void)
 	    T(test_what_is_sent_behind_a_held_request_waits),
 	    T(test_the_monitor_streams_and_ends_with_its_peer),
 	    T(test_peers_that_leave_in_the_middle_leave_nothing_behind),
+	    T(test_an_address_that_is_in_use_for_a_moment_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
