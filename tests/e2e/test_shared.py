@@ -116,7 +116,8 @@ def test_two_clusters_on_one_consul_know_nothing_of_each_other(cluster):
     for i, agents in enumerate((red, blue)):
         for a in agents:
             check([j["ID"] for j in a.get("/v1/jobs").json()] == ["job-%d" % i], a.get("/v1/jobs").text)
-            check(set(members(a)) == {"%s.global" % x.name for x in agents}, str(members(a)))
+            eventually("the servers of a cluster know each other, and no more",
+                       lambda a=a, agents=agents: set(members(a)) == {"%s.global" % x.name for x in agents})
         check([n["Name"] for n in agents[0].get("/v1/nodes").json()] == [clients[i].name], agents[0].get("/v1/nodes").text)
     bosses[0].kill()
     check(write(other_than(red, bosses[0]), "more").status == 200, "not written")
