@@ -30,6 +30,7 @@ struct members {
 	struct member *list; /* others and, when it is registered, this one */
 	uint32_t n;
 	bool known;  /* Consul has answered */
+	bool told_of_twin;
 	char *error; /* of the last look, NULL after an answer */
 	struct forget *forgets;
 	unsigned leaving; /* entries of ours that are still there */
@@ -277,8 +278,9 @@ static void take_instance(struct members *m, const struct consul_instance_health
 	    .expect = atoi(meta(s, META_EXPECT)),
 	    .cluster = meta(s, SERVICES_CLUSTER),
 	    .feature = *meta(s, META_FEATURE) ? atoi(meta(s, META_FEATURE)) : 1,
-	    .self = str_eq(meta(s, SERVICES_OWNER), m->d->id_text),
 	};
+	m->list[m->n - 1].self =
+	    str_eq(m->list[m->n - 1].id, m->d->id_text) && str_eq(m->list[m->n - 1].address, m->d->config->advertise_http);
 }
 
 /* Who has read a log, when this server sees none: it will put it back. NULL: nobody, or this server itself. */
@@ -288,6 +290,21 @@ static const struct member *keeper_of_the_log(const struct members *m)
 		if (!m->list[i].self && *m->list[i].cluster && str_eq(m->list[i].status, "alive"))
 			return &m->list[i];
 	return NULL;
+}
+
+/* Another machine with our id: a data folder was copied, as with an image of a machine that had run. */
+static bool has_twin(struct members *m)
+{
+	const struct member *twin = NULL;
+
+	for (uint32_t i = 0; i < m->n && !twin; i++)
+		if (!m->list[i].self && str_eq(m->list[i].id, m->d->id_text) && str_eq(m->list[i].status, "alive"))
+			twin = &m->list[i];
+	if (twin && !m->told_of_twin)
+		log_error("server", "server %s at %s has the id of this one: its data folder is a copy of ours, or ours of its; stop one of them, remove "
+		    "%s/agent-id there, and start it again", twin->name, twin->address, m->d->config->data_dir);
+	m->told_of_twin = twin;
+	return twin;
 }
 
 /* A log is begun when as many servers are there as each of them expects, and none of them has read one. What is written into it, all
@@ -307,6 +324,7 @@ static void stand(struct members *m)
 		feature = MIN(feature, m->list[i].feature);
 	}
 	replica_set_feature(r, feature);
+	replica_set_alone(r, m->known && !has_twin(m));
 	if (keeper)
 		why = xasprintf("waiting for server %s, which has read a log that is not in Consul any more, to put it back", keeper->name);
 	else if (m->known)

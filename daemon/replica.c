@@ -53,7 +53,7 @@ struct replica {
 	struct kvlog_lock lock;      /* head: in lock_arena */
 	struct arena *lock_arena;
 	int64_t gone_since;          /* monotonic: a log that was read is not there any more; 0 = it is */
-	bool may_stand, lost;        /* lost: the owner was told, and has yet to rejoin */
+	bool may_stand, alone, lost; /* lost: the owner was told, and has yet to rejoin */
 	char *waits, *trouble, *session_trouble;
 	char *said;          /* of waits, what was logged last */
 	int64_t waits_since; /* monotonic; 0 = it may stand */
@@ -248,7 +248,7 @@ static void consider(struct replica *r)
 		return;
 	}
 	if (*r->lock.session) {
-		if (str_eq(r->lock.head.id, r->config.me.id))
+		if (r->alone && str_eq(r->lock.head.id, r->config.me.id))
 			end_earlier_session(r);
 		return;
 	}
@@ -429,6 +429,13 @@ static const struct leader_session_ops session_ops = {
     .on_missing = on_missing,
     .on_trouble = on_session_trouble,
 };
+
+void replica_set_alone(struct replica *r, bool alone)
+{
+	if (alone && !r->alone)
+		set_again(r, 0);
+	r->alone = alone;
+}
 
 void replica_set_feature(struct replica *r, int64_t level)
 {

@@ -49,6 +49,9 @@ void replica_free(struct replica *r); /* not from inside the callbacks */
 /* Whether it may begin a log where there is none: not before enough servers are there, for example; why is shown while it may not. For
  * the lock of a log that exists it always stands. */
 void replica_stand(struct replica *r, bool may, const char *why);
+/* Whether no other server has the id of this one, as far as is known: then a lock that bears it was held by an earlier life of this server,
+ * whose session is ended. Until it is said, it is not known. */
+void replica_set_alone(struct replica *r, bool alone);
 /* The feature level that all servers of this cluster read; counts from the next time on that this one takes the lock. */
 void replica_set_feature(struct replica *r, int64_t level);
 /* past: the core that led, retired, which stays the owner's and alive until on_core gives another; seq: of the last batch that it

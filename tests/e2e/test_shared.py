@@ -98,6 +98,28 @@ def test_who_failed_is_listed_until_it_is_forgotten_and_who_left_is_not(cluster)
     eventually("who was forgotten is a member again", lambda: members(boss) == {"%s.global" % a.name: "alive" for a in (boss, dead)})
 
 
+def test_a_copied_data_folder_is_told_of_and_leaders_do_not_fight(cluster):
+    consul = cluster.consul(clients=2)
+    agents = [cluster.agent("s%d" % i, client=False, journal="consul", config=consul.clients[i].block()) for i in range(2)]
+    for a in agents:
+        os.makedirs(a.data, mode=0o700)
+        with open(os.path.join(a.data, "agent-id"), "w") as f:
+            f.write("11111111-2222-3333-4444-555555555555")
+        a.start(wait=False)
+    boss = leader(agents)
+    other = other_than(agents, boss)
+    for a in agents:
+        eventually("it is told", lambda a=a: "has the id of this one" in a.tail(1000))
+    lock = consul.servers[0].get("/v1/kv/drover/global/lock").json()[0]["Session"]
+    for n in range(20):
+        check(write(agents[n % 2], "job-%d" % n).status == 200, "not written")
+        time.sleep(0.1)
+    check(consul.servers[0].get("/v1/kv/drover/global/lock").json()[0]["Session"] == lock, "the leader was dethroned")
+    boss.kill()
+    check(write(other, "after").status == 200, "not written")
+    check(len(other.get("/v1/jobs").json()) == 21, "jobs")
+
+
 def test_two_clusters_on_one_consul_know_nothing_of_each_other(cluster):
     consul = cluster.consul()
 
