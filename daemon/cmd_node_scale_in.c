@@ -335,6 +335,10 @@ static int run_scale_in(struct cmd_args *a)
 		return list(&c, id);
 	if ((id || !arg_given(a, "count")) && !(op = find(&c, id)))
 		return 1;
+	if (op && arg_given(a, "count") && !str_eq(op->status, "running")) {
+		fprintf(stderr, "Scale-in \"%s\" is %s: ask for more without -id\n", op->id, op->status);
+		return 1;
+	}
 	if (arg_bool(a, "cancel"))
 		return cancel(&c, op);
 	return arg_bool(a, "monitor") ? watch(&c, op->id) : take_nodes(&c, op ? op->id : NULL);

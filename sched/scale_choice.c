@@ -17,6 +17,11 @@ struct move {
 	struct port_grant *ports;
 };
 
+struct redone { /* a move that was made once more, from where it had led to */
+	uint32_t move;
+	struct move before;
+};
+
 struct mover {
 	const struct state *s;
 	struct arena *a;
@@ -24,6 +29,8 @@ struct mover {
 	bool *out;                /* by slot: chosen to go */
 	struct move *moves;
 	uint32_t n_moves, cap_moves;
+	struct redone *redone;    /* since the last node was taken out */
+	uint32_t n_redone, cap_redone;
 	uint32_t hint;            /* where the last one found room */
 };
 
@@ -60,6 +67,12 @@ static void keep_items(struct mover *m, const struct job_entry *j)
 			proposed_count(&m->proposed, m->moves[i].to, group_name(&m->moves[i]));
 }
 
+/* What proposed_fit() looks at first, ahead of everything else: most nodes are full. */
+static bool is_full(const struct mover *m, const struct node_entry *n, const struct group_ask *ask)
+{
+	return n->used.cpu + m->proposed.extra[n->slot].cpu + ask->amount.cpu > n->total.cpu;
+}
+
 static struct node_entry *find_room(struct mover *m, struct place *p, const struct group_ask *ask, struct port_grant *ports)
 {
 	const struct state *s = m->s;
@@ -67,7 +80,7 @@ static struct node_entry *find_room(struct mover *m, struct place *p, const stru
 	for (uint32_t k = 0; k < s->cap_nodes; k++) {
 		struct node_entry *n = s->nodes[(m->hint + k) % s->cap_nodes];
 
-		if (!n || m->out[n->slot] || feasible_node(place_feasible(p), n) != FILTER_NONE ||
+		if (!n || m->out[n->slot] || is_full(m, n, ask) || feasible_node(place_feasible(p), n) != FILTER_NONE ||
 		    feasible_check(place_feasible(p), n).kind != FILTER_NONE || place_distinct(p, n).kind != FILTER_NONE ||
 		    proposed_fit(&m->proposed, n, ask, k, ports).dimension != FIT_OK)
 			continue;
@@ -134,20 +147,24 @@ static const char *move_on(struct mover *m, const struct node_entry *n, uint32_t
 		if (!settle(m, &again))
 			return x->job->id;
 		give(m, x);
+		LIST_ADD(m->a, m->redone, m->n_redone, m->cap_redone) = (struct redone){i, *x};
 		*x = again;
 	}
 	return NULL;
 }
 
-/* As it was: with these moves, and no others. */
-static void go_back(struct mover *m, const struct move *moves, uint32_t n)
+/* As it was with so many moves. */
+static void go_back(struct mover *m, uint32_t n_moves)
 {
-	for (uint32_t i = 0; i < m->n_moves; i++)
-		give(m, &m->moves[i]);
-	m->n_moves = n;
-	for (uint32_t i = 0; i < n; i++) {
-		m->moves[i] = moves[i];
-		proposed_take(&m->proposed, moves[i].to, group_name(&moves[i]), &moves[i].job->current->asks[moves[i].group], moves[i].ports);
+	while (m->n_moves > n_moves)
+		give(m, &m->moves[--m->n_moves]);
+	while (m->n_redone) {
+		const struct redone *r = &m->redone[--m->n_redone];
+		const struct move *x = &r->before;
+
+		give(m, &m->moves[r->move]);
+		m->moves[r->move] = *x;
+		proposed_take(&m->proposed, x->to, group_name(x), &x->job->current->asks[x->group], x->ports);
 	}
 }
 
@@ -161,20 +178,18 @@ static bool has_to_move(const struct alloc *x)
 /* Takes the node out; false: *stuck has no other place then, and nothing is changed. */
 static bool leave(struct mover *m, const struct node_entry *n, const char **stuck)
 {
-	cleanup_free struct move *before = xcalloc(m->n_moves + 1, sizeof(*before));
-	uint32_t n_before = m->n_moves;
+	uint32_t before = m->n_moves;
 
-	if (n_before)
-		memcpy(before, m->moves, n_before * sizeof(*before));
 	m->out[n->slot] = true;
+	m->n_redone = 0;
 	*stuck = NULL;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
 		if (!*stuck && has_to_move(x) && !move_away(m, x))
 			*stuck = x->version->job->id;
-	if (!*stuck && !(*stuck = move_on(m, n, n_before)))
+	if (!*stuck && !(*stuck = move_on(m, n, before)))
 		return true;
 	m->out[n->slot] = false;
-	go_back(m, before, n_before);
+	go_back(m, before);
 	return false;
 }
 

@@ -65,6 +65,8 @@ def test_nodes_go_when_their_builds_have_ended(cluster):
     check(alloc["ClientStatus"] == "complete" and len(a.allocs(name)) == 1, "the build was not left to finish")
     rest = [n for n in nodes(a).values() if n["SchedulingEligibility"] == "eligible"]
     check(len(rest) == 1 and rest[0]["ID"] in [n["ID"] for n in before.values()], "one node goes on")
+    _, err = a.cli("node", "scale-in", "-count", "3", "-id", op["ID"], "-yes", expect=1)
+    check("is complete: ask for more without -id" in err, err)
     check(json.loads(a.cli("node", "scale-in", "-list", "-json")[0])[0]["Status"] == "complete", "-list -json")
 
 
