@@ -3,9 +3,11 @@ that originals survive the healing by the same pids. An agent that is stopped wi
 nobody answers, and its tasks go on; a server that is stopped is the same for a client."""
 import os
 import signal
+import subprocess
+import sys
 import time
 
-from harness import check, eventually, process_alive, shell_job
+from harness import ROOT, check, eventually, lasts, process_alive, shell_job
 
 SOON = 'min_heartbeat_ttl = "2s"  heartbeat_grace = "1s"'
 SLEEPER = "echo $$ >local/pid; exec sleep 1000"
@@ -171,3 +173,11 @@ def test_what_must_not_run_alone_stops_by_itself_also_when_its_agent_was_away(cl
     check(process_alive(pids[1]), "another one was stopped, too")
     thaw(server)
     eventually("it runs again", lambda: [a for a in live(server, "single") if a["ID"] not in (first["ID"], second["ID"])])
+
+
+@lasts(35)
+def test_after_a_cut_of_the_network_originals_go_on_and_nothing_runs_twice(cluster):
+    r = subprocess.run(["unshare", "--net", sys.executable, os.path.join(ROOT, "tests", "e2e", "run_partition.py"), "15"], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    check(r.returncode == 0, r.stdout)
+    print("".join("       %s\n" % line for line in r.stdout.splitlines()), end="")
