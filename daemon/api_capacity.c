@@ -76,8 +76,8 @@ static void list_scale_ins(struct call *c)
 	buf_putc(b, '[');
 	for (uint32_t i = s->n_scale_ins; i-- > 0;) {
 		json_put_sep(b, &first, call_indent(c), 1);
-		codec_to_json(b, &type_scale_in, scale_in_describe(s, s->scale_ins[i].spec, call_now(c), call_arena(c)), CODEC_API,
-		    call_indent(c), 1);
+		codec_to_json(b, &type_scale_in, scale_in_describe(s, s->scale_ins[i].spec, call_now(c), call_arena(c)),
+		    CODEC_API, call_indent(c), 1);
 	}
 	json_put_end(b, ']', first, call_indent(c), 0);
 	call_json(c, 200);
@@ -114,10 +114,10 @@ static void cancel_scale_in(struct call *c)
 
 const struct route routes_capacity[] = {
     {ROUTE_GET | ROUTE_SERVER, "/v1/nodes/capacity", read_capacity, NULL, NULL,
-        "how much there is, what is missing for pending work, and how many more of job= would fit"},
+	"how much there is, what is missing for pending work, and how many more of job= would fit"},
     {ROUTE_GET | ROUTE_PUT | ROUTE_BLOCKING | ROUTE_SERVER, "/v1/nodes/scale-in", list_scale_ins, put_scale_in, NULL,
-        "operations that take nodes away, newest first; begin one, or change its count"},
+	"operations that take nodes away, newest first; begin one, or change its count"},
     {ROUTE_GET | ROUTE_DELETE | ROUTE_BLOCKING | ROUTE_SERVER, "/v1/nodes/scale-in/:id", read_scale_in, NULL, cancel_scale_in,
-        "read one, with its nodes; cancel it: what is not free yet stays"},
+	"read one, with its nodes; cancel it: what is not free yet stays"},
     {0, NULL, NULL, NULL, NULL, NULL},
 };

@@ -90,7 +90,8 @@ static void put_wanted(struct cli *cli, const struct capacity *c)
 		table_cell(&t, "%lld MiB", (long long)w->memory_mb);
 		table_cell(&t, "%lld MiB", (long long)w->disk_mb);
 		table_cell(&t, "%s", conditions_of(cli, w));
-		table_cell(&t, w->n_jobs > 1 ? "%s and %lld more" : "%s", w->jobs.n ? w->jobs.v[0] : "", (long long)w->n_jobs - 1);
+		table_cell(
+		    &t, w->n_jobs > 1 ? "%s and %lld more" : "%s", w->jobs.n ? w->jobs.v[0] : "", (long long)w->n_jobs - 1);
 		table_cell(&t, "%s", ways_of(cli, w));
 		table_end_row(&t);
 	}
@@ -161,19 +162,19 @@ static const struct cmd_flag flags[] = {
 
 const struct cmd cmds_node_capacity[] = {
     {
-        .words = "node capacity",
-        .usage = "[options]",
-        .synopsis = "Say how much capacity there is now, and how much is missing",
-        .help = "Prints one line of key=value words: active nodes, those of them that take new work, free and total cpu (MHz)\n"
-                "and memory (MiB), allocations that wait for room, and how many new nodes like those that are known would take\n"
-                "them. Totals are of active nodes, free is what new work could have.\n\n"
-                "With -job follow fits=N and fits.GROUP=N: so many more allocations of each group, by itself, the scheduler\n"
-                "would place now, by the same rules: resources, ports, constraints, what is distinct. fits= is the least of\n"
-                "them. Words may be added at the end of the line.\n",
-        .flags = flags,
-        .max_pos = 0,
-        .bits = CMD_CLIENT | CMD_JSON,
-        .run = run_capacity,
+	.words = "node capacity",
+	.usage = "[options]",
+	.synopsis = "Say how much capacity there is now, and how much is missing",
+	.help = "Prints one line of key=value words: active nodes, those of them that take new work, free and total cpu (MHz)\n"
+		"and memory (MiB), allocations that wait for room, and how many new nodes like those that are known would take\n"
+		"them. Totals are of active nodes, free is what new work could have.\n\n"
+		"With -job follow fits=N and fits.GROUP=N: so many more allocations of each group, by itself, the scheduler\n"
+		"would place now, by the same rules: resources, ports, constraints, what is distinct. fits= is the least of\n"
+		"them. Words may be added at the end of the line.\n",
+	.flags = flags,
+	.max_pos = 0,
+	.bits = CMD_CLIENT | CMD_JSON,
+	.run = run_capacity,
     },
     {.words = NULL},
 };

@@ -5,8 +5,8 @@
 #include "base/uuid.h"
 #include "daemon/cli_node.h"
 
-#define WAIT          "10s"         /* of one blocking read */
-#define LATE          (5 * SECOND)  /* after the deadline, for reports that are on their way */
+#define WAIT          "10s"        /* of one blocking read */
+#define LATE          (5 * SECOND) /* after the deadline, for reports that are on their way */
 #define EXIT_DEADLINE 3
 #define FAILED        "Error taking nodes away"
 
@@ -119,12 +119,14 @@ static void show_node(struct watch_nodes *w, const struct scale_in_node *x)
 {
 	static const struct {
 		const char *status, *text;
-	} words[] = {{"free", "is free"}, {"gone", "is free: nobody knows it any more"}, {"kept", "stays: somebody took it back"}};
+	} words[] = {
+	    {"free", "is free"}, {"gone", "is free: nobody knows it any more"}, {"kept", "stays: somebody took it back"}};
 	const char *before = strmap_get(&w->seen, x->node_id);
 
 	if (str_eq(before, x->status))
 		return;
-	strmap_set(w->c->arena, &w->seen, arena_strdup(w->c->arena, x->node_id), arena_strdup(w->c->arena, str_or(x->status, "")));
+	strmap_set(
+	    w->c->arena, &w->seen, arena_strdup(w->c->arena, x->node_id), arena_strdup(w->c->arena, str_or(x->status, "")));
 	if (str_eq(x->status, "draining"))
 		say(w, "Node \"%s\" (%s) drains: %s", x->node_id, str_or(x->name, ""), str_or(x->reason, ""));
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -184,7 +186,8 @@ static int watch(struct cli *c, const char *id)
 		struct scale_in op = {0};
 		int code;
 
-		if (cli_get(c, &type_scale_in, &op, &e, "/v1/nodes/scale-in/%s?index=%llu&wait=" WAIT, id, (unsigned long long)w.index) < 0)
+		if (cli_get(c, &type_scale_in, &op, &e, "/v1/nodes/scale-in/%s?index=%llu&wait=" WAIT, id,
+			(unsigned long long)w.index) < 0)
 			return cli_fail("Error watching nodes", &e);
 		w.index = c->index;
 		show_nodes(&w, &op);
@@ -205,7 +208,8 @@ static int check_flags(const struct cmd_args *a)
 		return cmd_misused(a->cmd, "One of -count, -monitor, -list and -cancel must be given");
 	if (counts && arg_int(a, "count", 0) < 0)
 		return cmd_misused(a->cmd, "-count takes a number of nodes");
-	if (!counts && (arg_given(a, "deadline") || arg_bool(a, "no-deadline") || arg_bool(a, "ignore-system") || arg_given(a, "m")))
+	if (!counts &&
+	    (arg_given(a, "deadline") || arg_bool(a, "no-deadline") || arg_bool(a, "ignore-system") || arg_given(a, "m")))
 		return cmd_misused(a->cmd, "Flags that say how nodes are drained go with -count");
 	if (arg_given(a, "deadline") && arg_bool(a, "no-deadline"))
 		return cmd_misused(a->cmd, "-deadline and -no-deadline are mutually exclusive");
@@ -287,7 +291,8 @@ static int cancel(struct cli *c, const struct scale_in *op)
 	if (cli_send(c, "DELETE", NULL, NULL, &type_scale_in_answer, &answer, &e, "/v1/nodes/scale-in/%s", op->id) < 0)
 		return cli_fail("Error canceling scale-in", &e);
 	op = answer.scale_in;
-	printf("Scale-in \"%s\" %s: %lld node%s free\n", op->id, op->status, (long long)op->free, op->free == 1 ? " is" : "s are");
+	printf(
+	    "Scale-in \"%s\" %s: %lld node%s free\n", op->id, op->status, (long long)op->free, op->free == 1 ? " is" : "s are");
 	return 0;
 }
 
@@ -363,21 +368,22 @@ static const struct cmd_flag flags[] = {
 
 const struct cmd cmds_node_scale_in[] = {
     {
-        .words = "node scale-in",
-        .usage = "[options]",
-        .synopsis = "Choose nodes that cost least to take away, and empty them",
-        .help = "Chooses idle nodes first, then such whose services have another place, then those whose batch work has least\n"
-                "time left, by what earlier runs took; a node whose leaving would keep a service from running anywhere goes only\n"
-                "when no other is left. All are drained at once, by one operation that the servers keep. Each node is\n"
-                "printed when it is free. While that lasts, a node that has become idle goes in the place of one that waits\n"
-                "for batch work.\n\n"
-                "Asked again for the same class and filter while it runs, -count changes it. What is free stays free.\n\n"
-                "Exit codes: 0 done (or begun, with -detach); 1 an error, or it was canceled; 3 the deadline is over and\n"
-                "a node is not free.\n",
-        .flags = flags,
-        .max_pos = 0,
-        .bits = CMD_CLIENT | CMD_JSON,
-        .run = run_scale_in,
+	.words = "node scale-in",
+	.usage = "[options]",
+	.synopsis = "Choose nodes that cost least to take away, and empty them",
+	.help =
+	    "Chooses idle nodes first, then such whose services have another place, then those whose batch work has least\n"
+	    "time left, by what earlier runs took; a node whose leaving would keep a service from running anywhere goes only\n"
+	    "when no other is left. All are drained at once, by one operation that the servers keep. Each node is\n"
+	    "printed when it is free. While that lasts, a node that has become idle goes in the place of one that waits\n"
+	    "for batch work.\n\n"
+	    "Asked again for the same class and filter while it runs, -count changes it. What is free stays free.\n\n"
+	    "Exit codes: 0 done (or begun, with -detach); 1 an error, or it was canceled; 3 the deadline is over and\n"
+	    "a node is not free.\n",
+	.flags = flags,
+	.max_pos = 0,
+	.bits = CMD_CLIENT | CMD_JSON,
+	.run = run_scale_in,
     },
     {.words = NULL},
 };

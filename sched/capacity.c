@@ -70,7 +70,8 @@ struct capacity *capacity_now(const struct state *s, struct arena *a)
 
 		if (!n)
 			continue;
-		const char *key = arena_printf(a, "%u\x1f%u\x1f%s", n->dc_id, n->pool_id, n->spec->node_class ? n->spec->node_class : "");
+		const char *key =
+		    arena_printf(a, "%u\x1f%u\x1f%s", n->dc_id, n->pool_id, n->spec->node_class ? n->spec->node_class : "");
 
 		if (!(class_of[i] = map_get(&known, key)))
 			map_set(&known, key, class_of[i] = new_class(c, a, n->spec));
@@ -100,7 +101,8 @@ static bool is_there(const struct more *m, const struct node_entry *n)
 	const struct task_group *g = m->job->current->spec->task_groups.v[m->group];
 
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
-		if (x->version->job == m->job && x->desired == DESIRED_RUN && alloc_is_live(x) && str_eq(alloc_group(x)->name, g->name))
+		if (x->version->job == m->job && x->desired == DESIRED_RUN && alloc_is_live(x) &&
+		    str_eq(alloc_group(x)->name, g->name))
 			return true;
 	return false;
 }
@@ -164,7 +166,7 @@ struct capacity_job *capacity_of_job(const struct state *s, struct job_entry *j,
 	MODEL_SET(capacity_job, out, id, j->id);
 	MODEL_SET(capacity_job, out, namespace, j->ns);
 	reconcile(&r, a, &plan, &m.rec);
-	OBJS_EACH (&j->current->spec->task_groups, struct task_group, g) {
+	OBJS_EACH(&j->current->spec->task_groups, struct task_group, g) {
 		m.group = g_i;
 		objmap_set(a, &out->groups, g->name, of_group(&m, a));
 	}

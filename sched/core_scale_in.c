@@ -99,13 +99,15 @@ static int check(const struct core *c, const struct scale_in_request *req, const
 	struct uuid id;
 
 	if (req->count < (known ? 0 : 1) || req->count > SCALE_IN_NODES)
-		return err_set(e, -EINVAL, "Count is %lld: expected a number of nodes from 1 to %d", (long long)req->count, SCALE_IN_NODES);
+		return err_set(
+		    e, -EINVAL, "Count is %lld: expected a number of nodes from 1 to %d", (long long)req->count, SCALE_IN_NODES);
 	if (!str_empty(req->id) && uuid_parse(req->id, &id))
 		return err_set(e, -EINVAL, "ID \"%.64s\" is no UUID", req->id);
 	for (uint32_t i = 0; i < c->state->n_scale_ins; i++)
 		running += scale_in_runs(c->state, c->state->scale_ins[i].spec);
 	if (!known && running >= SCALE_INS_RUN)
-		return err_set(e, -EAGAIN, "%u operations that take nodes away are running: wait for one, or cancel one", running);
+		return err_set(
+		    e, -EAGAIN, "%u operations that take nodes away are running: wait for one, or cancel one", running);
 	return 0;
 }
 
@@ -140,9 +142,9 @@ static void set_spec(struct scale_in *op, const struct scale_in_request *req, in
 
 static int too_few(const struct scale_in *op, int64_t asked, uint32_t candidates, struct err *e)
 {
-	return err_set(e, -EINVAL, "%lld more node%s asked to go, and %u can: active, eligible, not draining%s%s%s%s", (long long)asked,
-	    asked == 1 ? " is" : "s are", candidates, *op->node_class ? ", of class " : "", op->node_class, *op->filter ? ", matching " : "",
-	    op->filter);
+	return err_set(e, -EINVAL, "%lld more node%s asked to go, and %u can: active, eligible, not draining%s%s%s%s",
+	    (long long)asked, asked == 1 ? " is" : "s are", candidates, *op->node_class ? ", of class " : "", op->node_class,
+	    *op->filter ? ", matching " : "", op->filter);
 }
 
 /* More nodes than it has. */
@@ -226,8 +228,8 @@ int core_scale_in(struct core *c, const struct scale_in_request *req, int64_t no
 	return 0;
 }
 
-int core_scale_in_cancel(struct core *c, struct uuid id, int64_t now, struct arena *a, struct scale_in **out, uint64_t *index,
-    struct err *e)
+int core_scale_in_cancel(
+    struct core *c, struct uuid id, int64_t now, struct arena *a, struct scale_in **out, uint64_t *index, struct err *e)
 {
 	struct scale_in_entry *known = state_scale_in(c->state, id);
 	int r = 0;

@@ -29,9 +29,9 @@ struct mover {
 	bool *out;                /* by slot: chosen to go */
 	struct move *moves;
 	uint32_t n_moves, cap_moves;
-	struct redone *redone;    /* since the last node was taken out */
+	struct redone *redone; /* since the last node was taken out */
 	uint32_t n_redone, cap_redone;
-	uint32_t hint;            /* where the last one found room */
+	uint32_t hint; /* where the last one found room */
 };
 
 static void mover_init(struct mover *m, const struct state *s, struct arena *a)
@@ -93,7 +93,7 @@ static struct node_entry *find_room(struct mover *m, struct place *p, const stru
 /* -1: the job does not want such a group any more. */
 static int group_today(const struct job_entry *j, const char *name)
 {
-	OBJS_EACH (&j->current->spec->task_groups, struct task_group, g)
+	OBJS_EACH(&j->current->spec->task_groups, struct task_group, g)
 		if (str_eq(g->name, name))
 			return (int)g_i;
 	return -1;
@@ -244,8 +244,8 @@ static int by_room(const void *x, const void *y)
 	return p != q ? (p < q ? -1 : 1) : by_cost(x, y);
 }
 
-static struct scale_chosen *find_candidates(const struct state *s, const struct scale_in *op, scale_in_match_fn *match, int64_t now,
-    struct arena *a, uint32_t *n)
+static struct scale_chosen *find_candidates(
+    const struct state *s, const struct scale_in *op, scale_in_match_fn *match, int64_t now, struct arena *a, uint32_t *n)
 {
 	struct scale_chosen *list = arena_alloc(a, (s->n_nodes + 1) * sizeof(*list));
 	struct scale_times *times = scale_times_new(s);
@@ -327,7 +327,7 @@ static uint32_t own_draining(const struct state *s, const struct scale_in *op, i
 	uint32_t n = 0;
 	struct node_entry *node;
 
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (scale_in_status(s, x, &node) == SCALE_DRAINING && scale_in_owns(op, node))
 			out[n++] = (struct scale_chosen){node, scale_in_cost(times, node, 0, now)};
 	scale_times_free(times);
@@ -342,8 +342,8 @@ static uint32_t own_draining(const struct state *s, const struct scale_in *op, i
 	return n;
 }
 
-uint32_t scale_in_give_back(const struct state *s, const struct scale_in *op, uint32_t n, int64_t now, struct node_entry **out,
-    struct arena *a)
+uint32_t scale_in_give_back(
+    const struct state *s, const struct scale_in *op, uint32_t n, int64_t now, struct node_entry **out, struct arena *a)
 {
 	struct scale_chosen *list = arena_alloc(a, (op->nodes.n + 1) * sizeof(*list));
 	uint32_t have = own_draining(s, op, now, list);
@@ -378,7 +378,7 @@ static bool names(const struct scale_in *op, const struct node_entry *n)
 	char id[UUID_STR];
 
 	uuid_format(n->id, id);
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (str_eq(x->node_id, id))
 			return true;
 	return false;

@@ -34,7 +34,7 @@ bool scale_in_runs(const struct state *s, const struct scale_in *op)
 {
 	struct node_entry *n;
 
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (!op->canceled && scale_in_status(s, x, &n) == SCALE_DRAINING)
 			return true;
 	return false;
@@ -97,7 +97,8 @@ struct scale_times *scale_times_new(const struct state *s)
 		if (j->type != JOB_BATCH && j->type != JOB_SYSBATCH)
 			continue;
 		for (LINK_EACH(&j->allocs, struct alloc, by_job, x))
-			if (x->observed == OBSERVED_COMPLETE && x->desired == DESIRED_RUN && x->extra && x->extra->ended > x->create_time)
+			if (x->observed == OBSERVED_COMPLETE && x->desired == DESIRED_RUN && x->extra &&
+			    x->extra->ended > x->create_time)
 				add_run(t, x);
 	}
 	return t;
@@ -196,7 +197,7 @@ static bool any_batch(const struct state *s, const struct scale_in *op)
 {
 	struct node_entry *n;
 
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (scale_in_status(s, x, &n) == SCALE_DRAINING)
 			for (LINK_EACH(&n->allocs, struct alloc, by_node, y))
 				if (is_batch(y) && alloc_holds(y))
@@ -214,7 +215,7 @@ struct scale_in *scale_in_describe(const struct state *s, const struct scale_in 
 
 	MODEL_SET(scale_in, out, draining, 0);
 	MODEL_SET(scale_in, out, free, 0);
-	OBJS_EACH (&out->nodes, struct scale_in_node, x) {
+	OBJS_EACH(&out->nodes, struct scale_in_node, x) {
 		enum scale_status status = scale_in_status(s, x, &n);
 
 		MODEL_SET(scale_in_node, x, status, scale_status_names[status]);

@@ -67,7 +67,7 @@ struct scale_chosen {
 	struct node_entry *node;
 	struct scale_cost cost;
 };
-struct scale_choice { /* lists are in the arena */
+struct scale_choice {              /* lists are in the arena */
 	struct scale_chosen *take; /* cheapest first */
 	uint32_t n_take;
 	uint32_t candidates; /* that could be chosen from */
@@ -78,8 +78,8 @@ void scale_in_name(struct scale_in *op, const struct scale_chosen *x, bool descr
 void scale_in_choose(const struct state *s, const struct scale_in *op, uint32_t n, scale_in_match_fn *match, int64_t now,
     struct arena *a, struct scale_choice *out);
 /* At most n of its nodes that still drain, the most expensive first: those to give back. Returns how many. */
-uint32_t scale_in_give_back(const struct state *s, const struct scale_in *op, uint32_t n, int64_t now, struct node_entry **out,
-    struct arena *a);
+uint32_t scale_in_give_back(
+    const struct state *s, const struct scale_in *op, uint32_t n, int64_t now, struct node_entry **out, struct arena *a);
 /* Nodes that are idle, and as many of its own that wait for batch work and go back for them. Returns how many pairs. */
 uint32_t scale_in_swap(const struct state *s, const struct scale_in *op, scale_in_match_fn *match, int64_t now,
     struct node_entry ***take, struct node_entry ***give_back, struct arena *a);

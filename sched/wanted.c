@@ -5,7 +5,7 @@
 #include "sched/plan.h"
 #include "sched/reconcile.h"
 
-#define JOBS_NAMED    10   /* of a shape */
+#define JOBS_NAMED    10 /* of a shape */
 #define CLASSES_NAMED 8
 #define PORTS_MAX     2048 /* of one new node */
 
@@ -28,11 +28,11 @@ struct shape {
 	struct job_version *version; /* of the first job of it */
 	uint32_t group;
 	struct wanted_shape *out;
-	int64_t each;      /* at most so many on one node, whatever room there is */
-	bool *runs_on;     /* by model */
+	int64_t each;           /* at most so many on one node, whatever room there is */
+	bool *runs_on;          /* by model */
 	struct port_ask *ports; /* static ones first, then room for PORTS_MAX dynamic ones */
 	uint32_t n_static, n_dynamic;
-	bool collides;     /* a static port: one to a node */
+	bool collides; /* a static port: one to a node */
 };
 
 struct packing {
@@ -74,7 +74,7 @@ static bool mix_constraints(uint64_t *h, const struct objs *list)
 	bool distinct = false;
 
 	mix_int(h, list->n);
-	OBJS_EACH (list, struct constraint, c) {
+	OBJS_EACH(list, struct constraint, c) {
 		mix_str(h, c->ltarget);
 		mix_str(h, c->operand);
 		mix_str(h, c->rtarget);
@@ -85,7 +85,7 @@ static bool mix_constraints(uint64_t *h, const struct objs *list)
 
 static void mix_networks(uint64_t *h, const struct task_group *g, const struct group_ask *ask)
 {
-	OBJS_EACH (&g->networks, struct network, net)
+	OBJS_EACH(&g->networks, struct network, net)
 		mix_str(h, net->mode);
 	mix_int(h, ask->n_ports);
 	for (uint32_t i = 0; i < ask->n_ports; i++) {
@@ -123,7 +123,7 @@ static uint64_t key_of(const struct job_version *v, uint32_t group)
 		mix_str(&h, j->datacenters.v[i]);
 	distinct = mix_constraints(&h, &j->constraints);
 	distinct = mix_constraints(&h, &g->constraints) || distinct;
-	OBJS_EACH (&g->tasks, struct task, t) {
+	OBJS_EACH(&g->tasks, struct task, t) {
 		mix_str(&h, t->driver);
 		distinct = mix_constraints(&h, &t->constraints) || distinct;
 	}
@@ -139,7 +139,7 @@ static uint64_t key_of(const struct job_version *v, uint32_t group)
 
 static void add_constraints(struct packing *p, struct objs *to, const struct objs *list)
 {
-	OBJS_EACH (list, struct constraint, c)
+	OBJS_EACH(list, struct constraint, c)
 		objs_push(p->a, to, c);
 }
 
@@ -159,7 +159,7 @@ static void describe(struct packing *p, struct shape *x)
 	o->datacenters = j->datacenters;
 	add_constraints(p, &o->constraints, &j->constraints);
 	add_constraints(p, &o->constraints, &g->constraints);
-	OBJS_EACH (&g->tasks, struct task, t) {
+	OBJS_EACH(&g->tasks, struct task, t) {
 		add_constraints(p, &o->constraints, &t->constraints);
 		if (!strs_has(&o->drivers, t->driver))
 			strs_push(p->a, &o->drivers, t->driver);
@@ -195,7 +195,7 @@ static void ask_models(struct packing *p, struct shape *x)
 	x->runs_on = arena_alloc(p->a, p->n_models + 1);
 	for (uint32_t i = 0; i < p->n_models; i++)
 		x->runs_on[i] = feasible_place(&f, &p->models[i].node) == FILTER_NONE &&
-		    feasible_check(&f, &p->models[i].node).kind == FILTER_NONE;
+				feasible_check(&f, &p->models[i].node).kind == FILTER_NONE;
 }
 
 static struct shape *find_shape(struct packing *p, struct job_version *v, uint32_t group)
@@ -461,7 +461,7 @@ static int by_size(const void *a, const void *b)
 	if (s->memory != t->memory)
 		return s->memory > t->memory ? -1 : 1;
 	return x->out->count != y->out->count ? (x->out->count > y->out->count ? -1 : 1)
-	                                      : strcmp(x->out->jobs.v[0], y->out->jobs.v[0]);
+					      : strcmp(x->out->jobs.v[0], y->out->jobs.v[0]);
 }
 
 void wanted_fill(const struct state *s, struct capacity *c, struct capacity_class *const *class_of, struct arena *a)
@@ -480,7 +480,7 @@ void wanted_fill(const struct state *s, struct capacity *c, struct capacity_clas
 		pack(&p, p.shapes[i]);
 		objs_push(a, &c->wanted, p.shapes[i]->out);
 	}
-	OBJS_EACH (&c->classes, struct capacity_class, k)
+	OBJS_EACH(&c->classes, struct capacity_class, k)
 		wanted += k->wanted;
 	MODEL_SET(capacity, c, wanted_nodes, wanted);
 	for (uint32_t i = 0; i < p.n_models; i++)

@@ -128,7 +128,7 @@ const struct scale_in_node *scale_node(const struct scale_in *op, unsigned n)
 	char id[UUID_STR];
 
 	uuid_format(fixture_node_id(n), id);
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (str_eq(x->node_id, id))
 			return x;
 	return NULL;

@@ -11,13 +11,13 @@ struct job *scale_job(struct world *w, const char *id, const char *type, int64_t
 void scale_on_node(struct world *w, struct job *j, unsigned n);
 void scale_run(struct world *w, struct job *j);
 void scale_build(struct world *w, const char *id, unsigned n); /* a batch job on that node */
-void scale_live(struct world *w, int64_t d); /* time goes on with clients that obey at once */
+void scale_live(struct world *w, int64_t d);                   /* time goes on with clients that obey at once */
 uint32_t scale_placed(struct world *w, const char *id);
 
 struct scale_in_request scale_request(int64_t count);
 struct scale_in *scale_ask(struct world *w, struct scale_in_request r);
 struct scale_in *scale_take(struct world *w, int64_t count);
-struct scale_in *scale_again(struct world *w, const struct scale_in *op); /* as it is now */
+struct scale_in *scale_again(struct world *w, const struct scale_in *op);      /* as it is now */
 const struct scale_in_node *scale_node(const struct scale_in *op, unsigned n); /* NULL: not of it */
 
 #endif

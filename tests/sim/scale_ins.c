@@ -92,7 +92,7 @@ static bool lists(const struct scale_in *op, const struct node_entry *n)
 	char id[UUID_STR];
 
 	uuid_format(n->id, id);
-	OBJS_EACH (&op->nodes, struct scale_in_node, x)
+	OBJS_EACH(&op->nodes, struct scale_in_node, x)
 		if (str_eq(x->node_id, id))
 			return true;
 	return false;
@@ -126,7 +126,7 @@ void scale_ins_check(struct sim *s)
 		const struct scale_in *op = st->scale_ins[i].spec;
 		int64_t own = 0;
 
-		OBJS_EACH (&op->nodes, struct scale_in_node, x) {
+		OBJS_EACH(&op->nodes, struct scale_in_node, x) {
 			struct uuid id;
 			const struct node_entry *n = uuid_parse(x->node_id, &id) ? NULL : state_node(st, id);
 
@@ -147,7 +147,8 @@ static bool holds(const struct node_entry *n, bool batch)
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, a)) {
 		bool is_batch = str_eq(a->version->spec->type, "batch") || str_eq(a->version->spec->type, "sysbatch");
 
-		if (rules_holds(a) && (batch ? is_batch && rules_runs(a) && drains_mark(a) == MARK_NONE : !str_eq(a->version->spec->type, "system")))
+		if (rules_holds(a) && (batch ? is_batch && rules_runs(a) && drains_mark(a) == MARK_NONE
+					     : !str_eq(a->version->spec->type, "system")))
 			return true;
 	}
 	return false;

@@ -89,7 +89,7 @@ static void set_eligible(struct world *w, unsigned n, bool eligible)
 
 static const struct capacity_class *class_of(const struct capacity *c, const char *class)
 {
-	OBJS_EACH (&c->classes, struct capacity_class, k)
+	OBJS_EACH(&c->classes, struct capacity_class, k)
 		if (str_eq(k->node_class, class))
 			return k;
 	fail_msg("no class %s", class);
@@ -246,7 +246,8 @@ static uint64_t below(struct world *w, uint64_t n)
 static void add_by_chance(struct world *w, unsigned n)
 {
 	static const char *const classes[] = {"ci", "web", ""}, *const racks[] = {"r1", "r2", "r3", "r4"};
-	struct node *node = node_of(w, n, classes[below(w, 3)], 500 + 250 * (int64_t)below(w, 8), 256 + 256 * (int64_t)below(w, 8));
+	struct node *node =
+	    node_of(w, n, classes[below(w, 3)], 500 + 250 * (int64_t)below(w, 8), 256 + 256 * (int64_t)below(w, 8));
 
 	MODEL_SET(node_disk, node->node_resources->disk, disk_mb, 1000 + 500 * (int64_t)below(w, 6));
 	strmap_set(w->a, &node->meta, "rack", racks[below(w, 4)]);
@@ -263,8 +264,8 @@ static void add_by_chance(struct world *w, unsigned n)
 
 static struct job *job_by_chance(struct world *w, const char *id)
 {
-	struct job *j = fixture_job(w->a, id, below(w, 2) ? "service" : "batch", (int64_t)below(w, 4), 50 + 50 * (int64_t)below(w, 8),
-	    32 + 32 * (int64_t)below(w, 8));
+	struct job *j = fixture_job(w->a, id, below(w, 2) ? "service" : "batch", (int64_t)below(w, 4),
+	    50 + 50 * (int64_t)below(w, 8), 32 + 32 * (int64_t)below(w, 8));
 	struct task_group *g = group_of(j);
 
 	if (below(w, 3) == 0)
@@ -329,8 +330,9 @@ static void test_so_many_fit_and_one_more_waits(void **state)
 
 			register_more(w, j, n + beyond);
 			if (placed(w, "job") != before + n || summary(w, "job")->queued != beyond)
-				fail_msg("seed %llu: %lld fit, %lld more were asked for: %u of %lld are placed, %u wait", (unsigned long long)seed,
-				    (long long)n, (long long)(n + beyond), placed(w, "job"), (long long)(before + n), summary(w, "job")->queued);
+				fail_msg("seed %llu: %lld fit, %lld more were asked for: %u of %lld are placed, %u wait",
+				    (unsigned long long)seed, (long long)n, (long long)(n + beyond), placed(w, "job"),
+				    (long long)(before + n), summary(w, "job")->queued);
 			assert_int_equal(fits(w, "job"), 0);
 			some += n > 0;
 			none += n == 0;
@@ -460,7 +462,8 @@ static void test_so_many_new_nodes_clear_it_and_one_less_does_not(void **state)
 
 		w->rng = seed;
 		add(w, 0, "ci", 500 + 250 * (int64_t)below(w, 8), 256 + 256 * (int64_t)below(w, 8));
-		j = fixture_job(w->a, "job", "service", 5 + (int64_t)below(w, 40), 50 + 50 * (int64_t)below(w, 8), 32 + 32 * (int64_t)below(w, 6));
+		j = fixture_job(w->a, "job", "service", 5 + (int64_t)below(w, 40), 50 + 50 * (int64_t)below(w, 8),
+		    32 + 32 * (int64_t)below(w, 6));
 		if (below(w, 4) == 0)
 			constrain(w, &j->constraints, "", "distinct_hosts", "");
 		else if (below(w, 4) == 0)
@@ -474,7 +477,8 @@ static void test_so_many_new_nodes_clear_it_and_one_less_does_not(void **state)
 		for (int64_t i = 1; i <= n; i++) {
 			assert_true(now(w)->pending > 0);
 			assert_int_equal(now(w)->wanted_nodes, n - i + 1);
-			struct node *like = model_copy(w->a, &type_node, world_node(w, 0)->spec), *fresh = fixture_node(w->a, (unsigned)i);
+			struct node *like = model_copy(w->a, &type_node, world_node(w, 0)->spec),
+				    *fresh = fixture_node(w->a, (unsigned)i);
 
 			fresh->node_resources = like->node_resources;
 			MODEL_SET(node, fresh, node_class, "ci");

@@ -410,8 +410,8 @@ static void test_services_keep_their_places_on_clusters_by_chance(void **state)
 			add_by_chance(w, i);
 		n_jobs = 1 + (unsigned)below(w, 6);
 		for (unsigned i = 0; i < n_jobs; i++)
-			scale_run(w, scale_job(w, arena_printf(w->a, "job-%u", i), below(w, 3) ? "service" : "batch", 1 + (int64_t)below(w, 3),
-			           200 + 200 * (int64_t)below(w, 8)));
+			scale_run(w, scale_job(w, arena_printf(w->a, "job-%u", i), below(w, 3) ? "service" : "batch",
+					 1 + (int64_t)below(w, 3), 200 + 200 * (int64_t)below(w, 8)));
 		count = 1 + (int)below(w, n_nodes - 1);
 		bool can = is_avoidable(w, n_nodes, count), will = true;
 		uint32_t before[8];
@@ -423,7 +423,7 @@ static void test_services_keep_their_places_on_clusters_by_chance(void **state)
 		MODEL_SET(scale_in_request, &r, dry_run, true);
 		struct scale_in *plan = scale_ask(w, r);
 
-		OBJS_EACH (&plan->nodes, struct scale_in_node, x)
+		OBJS_EACH(&plan->nodes, struct scale_in_node, x)
 			will = will && !str_eq(x->cost, "stuck");
 		avoidable += can;
 		stuck += !will;
@@ -437,7 +437,7 @@ static void test_services_keep_their_places_on_clusters_by_chance(void **state)
 				if (scale_placed(w, arena_printf(w->a, "job-%u", i)) != before[i])
 					fail_msg("seed %llu: job-%u has %u of %u", (unsigned long long)seed, i,
 					    scale_placed(w, arena_printf(w->a, "job-%u", i)), before[i]);
-			OBJS_EACH (&scale_again(w, op)->nodes, struct scale_in_node, y)
+			OBJS_EACH(&scale_again(w, op)->nodes, struct scale_in_node, y)
 				assert_true(str_eq(y->status, "free") || str_eq(y->cost, "batch"));
 		}
 		world_free(w);

@@ -265,7 +265,8 @@ static void test_the_same_id_again_takes_nothing_more(void **state)
 
 	assert_string_equal(first->id, r.id);
 	assert_string_equal(second->status, "complete");
-	assert_string_equal(((struct scale_in_node *)second->nodes.v[0])->node_id, ((struct scale_in_node *)first->nodes.v[0])->node_id);
+	assert_string_equal(
+	    ((struct scale_in_node *)second->nodes.v[0])->node_id, ((struct scale_in_node *)first->nodes.v[0])->node_id);
 	assert_int_equal(core_state(w->c)->n_scale_ins, 1);
 	/* Another one is another one. */
 	assert_string_not_equal(scale_take(w, 1)->id, r.id);
