@@ -5,6 +5,7 @@ import signal
 import subprocess
 
 from harness import DROVER, check, eventually, shell_job
+from test_replicas import leader, servers
 
 
 def fleet(cluster, n=3):
@@ -128,3 +129,24 @@ def test_what_cannot_be_is_said(cluster):
         check(sentence in err, "%s: %s" % (words, err))
     check(a.get("/v1/nodes/scale-in/11111111-1111-1111-1111-111111111111").status == 404, "an unknown one")
     check(a.cli("node", "scale-in", "-list")[0] == "No nodes were taken away\n", "-list")
+
+
+def test_another_leader_goes_on_with_it(cluster):
+    c, agents = servers(cluster, n=2)
+    for i in range(3):
+        cluster.agent("node-%d" % i, server=False, config=c.agents[0].block()).start()
+    boss = leader(agents)
+    eventually("three nodes", lambda: len([n for n in boss.get("/v1/nodes").json() if n["Status"] == "ready"]) == 3)
+    for name, node in (("x", "node-0"), ("y", "node-1"), ("z", "node-2")):
+        build(boss, cluster, name, node)
+    boss.cli("node", "scale-in", "-count", "1", "-yes", "-detach")
+    boss.kill(signal.SIGKILL)
+    other = next(a for a in agents if a is not boss)
+    op = eventually("another leads and knows it", lambda: leader([other]) and other.get("/v1/nodes/scale-in").json())[0]
+    check(op["Status"] == "running" and op["Draining"] == 1, str(op))
+    # One that it did not choose becomes idle, and goes in its place.
+    name = "x" if op["Nodes"][0]["Name"] != "node-0" else "y"
+    finish(cluster, name)
+    done = eventually("one is free", lambda: [o for o in other.get("/v1/nodes/scale-in").json() if o["Status"] == "complete"])[0]
+    check([n["Name"] for n in done["Nodes"]] == ["node-0" if name == "x" else "node-1"], str(done))
+    check(sorted(n["SchedulingEligibility"] for n in other.get("/v1/nodes").json()) == ["eligible", "eligible", "ineligible"], "two stay")
