@@ -159,6 +159,7 @@ enum suspicion {
 	SUSPECT_LATE,   /* its heartbeat, by the grace: the core's own */
 	SUSPECT_BROKE,  /* the request that it held broke off; not one when the node asks again within a second */
 	SUSPECT_CONSUL, /* Consul calls its machine critical */
+	SUSPECT_SELF,   /* not the node: whether this server hears anybody. The core's own */
 };
 void core_node_suspect(struct core *core, struct uuid id, enum suspicion why, int64_t now);
 /* The node asks for work: it has not broken off. No heartbeat. */

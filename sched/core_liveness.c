@@ -6,6 +6,10 @@
  *	waited --ASK_AGAIN, or its time is over--> suspect
  *	any word of the node itself --> fine
  *
+ * A server that is cut off sees all nodes silent, and its Consul may be cut off with it. So nobody is condemned unless another node
+ * was heard since the one in question should have been; when there is no such word, one that is fine is asked. While nobody
+ * at all is heard, everybody has witness_grace: there is nowhere to go in any case. (Of a single node nothing can be told apart.)
+ *
  * Every step of a node that is amiss is an event of the node. An event that the journal refuses is not told; the verdict is
  * tried again.
  */
@@ -17,6 +21,7 @@
 
 #define RENEW_WITHIN SECOND
 #define ASK_AGAIN    (5 * SECOND)
+#define ASK_SOON     (SECOND / 2)  /* when another node has had the time to answer */
 #define ASKED_WITHIN (30 * SECOND) /* nobody takes the question: nobody knows */
 #define FIRST_WORD   (20 * SECOND) /* a client that finds no server tries again after 19 s at the latest */
 #define SEEN_EVERY   (15 * SECOND) /* or the shortest time to live of a large fleet */
@@ -58,6 +63,7 @@ static const char *const reasons[] = {
     [SUSPECT_LATE] = "its heartbeat is late",
     [SUSPECT_BROKE] = "the request that it held broke off",
     [SUSPECT_CONSUL] = "Consul calls its machine critical",
+    [SUSPECT_SELF] = "another node is silent, and nobody was heard since",
 };
 
 static int64_t late_at(const struct core *c, const struct node_entry *n) /* counted */
@@ -112,11 +118,11 @@ static void put_asked(struct core *c, struct arena *a, struct node_entry *n)
 	n->life.told = true;
 }
 
-static void put_said(struct core *c, struct arena *a, struct node_entry *n, int64_t until)
+static void put_said(struct core *c, struct arena *a, struct node_entry *n, bool alone, int64_t until)
 {
 	struct node_life *l = &n->life;
-	struct node_event *ev = event_new(a, arena_printf(a, "%s, %s: it has until %s", consul_says[l->consul], probe_says[l->probe],
-	    clock_text(c, a, until)));
+	struct node_event *ev = event_new(a, arena_printf(a, "%s, %s%s: it has until %s", consul_says[l->consul], probe_says[l->probe],
+	    alone ? ", and no other node is heard" : "", clock_text(c, a, until)));
 	strmap_set(a, &ev->details, "consul", words[l->consul]);
 	strmap_set(a, &ev->details, "probe", words[l->probe]);
 	entry_node_event(&c->entry, n->id, ev);
@@ -141,6 +147,7 @@ static void tell_back(struct core *c, struct node_entry *n, int64_t now)
 
 static void set_fine(struct core *c, struct node_entry *n)
 {
+	n->life.doubted = NEVER;
 	nodes_set(&c->nodes, n, LIFE_FINE, late_at(c, n));
 }
 
@@ -154,7 +161,7 @@ void core_node_heard(struct core *c, struct node_entry *n, int64_t now, uint64_t
 	int64_t ttl = nodes_ttl(&c->config, c->state->n_nodes, n->id, now);
 	if (n->life.told)
 		tell_back(c, n, now);
-	n->life.heard = nodes_time(&c->nodes, now);
+	n->life.heard = c->nodes.heard = nodes_time(&c->nodes, now);
 	n->life.due = n->life.heard + ttl;
 	n->life.consul = n->life.probe = WITNESS_UNKNOWN;
 	set_fine(c, n);
@@ -246,6 +253,7 @@ static void suspect(struct core *c, struct node_entry *n, enum suspicion why, in
 {
 	if (!n->life.told)
 		n->life.why = (uint8_t)why;
+	n->life.doubted = MIN(n->life.doubted, nodes_time(&c->nodes, now));
 	nodes_set(&c->nodes, n, LIFE_SUSPECT, nodes_time(&c->nodes, now) + ASKED_WITHIN);
 }
 
@@ -253,6 +261,8 @@ void core_node_suspect(struct core *c, struct uuid id, enum suspicion why, int64
 {
 	struct node_entry *n = state_node(c->state, id);
 	enum life_phase phase = n ? (enum life_phase)n->life.phase : LIFE_NONE;
+	if (phase == LIFE_FINE)
+		n->life.doubted = nodes_time(&c->nodes, now);
 	if (why == SUSPECT_BROKE && phase == LIFE_FINE)
 		nodes_set(&c->nodes, n, LIFE_RENEWS, MIN(nodes_time(&c->nodes, now) + RENEW_WITHIN, late_at(c, n)));
 	else if (why == SUSPECT_CONSUL && (phase == LIFE_FINE || phase == LIFE_RENEWS || phase == LIFE_WAITED))
@@ -277,14 +287,39 @@ static bool is_quiet(const struct core *c, const struct node_entry *n, int64_t t
 	return !n->life.told && t < late_at(c, n) && (n->life.probe == WITNESS_ALIVE || mute);
 }
 
+/* Has this server heard anybody else since the node should have been heard? */
+static bool hears_others(const struct core *c, const struct node_entry *n)
+{
+	return c->nodes.timers.n < 2 || c->nodes.heard >= MIN(n->life.doubted, n->life.due);
+}
+
+/* One of those that are fine is asked whether it hears this server. Returns when to look again. */
+static int64_t ask_another(struct core *c, int64_t now)
+{
+	struct nodes *nodes = &c->nodes;
+	int64_t t = nodes_time(nodes, now);
+	for (uint32_t i = 0; t - nodes->self_asked >= ASK_AGAIN && i < c->state->cap_nodes; i++) {
+		struct node_entry *other = c->state->nodes[i];
+		if (!other || other->life.phase != LIFE_FINE)
+			continue;
+		suspect(c, other, SUSPECT_SELF, now);
+		nodes->self_asked = t;
+	}
+	return t - nodes->self_asked < SECOND ? ASK_SOON : ASK_AGAIN;
+}
+
 static void judge(struct core *c, struct node_entry *n, enum witness_word consul, enum witness_word probe, int64_t now)
 {
 	cleanup_arena struct arena *a = arena_new();
 	struct node_life *l = &n->life;
-	int64_t t = nodes_time(&c->nodes, now), until = bound_at(c, n, verdicts[consul][probe]);
-	bool same = l->told && l->consul == consul && l->probe == probe;
+	int64_t t = nodes_time(&c->nodes, now), until = bound_at(c, n, verdicts[consul][probe]), again = ASK_AGAIN;
+	bool same = l->told && l->consul == consul && l->probe == probe, alone = t >= until && !hears_others(c, n);
 	l->consul = (uint8_t)consul;
 	l->probe = (uint8_t)probe;
+	if (alone) {
+		until = bound_at(c, n, BOUND_WITNESS);
+		again = ask_another(c, now);
+	}
 	if (t >= until) {
 		const char *silent = t >= late_at(c, n) ? "no heartbeat" : reasons[l->why];
 		core_node_missed(c, n, arena_printf(a, "Node down: %s, %s, %s", silent, consul_says[consul], probe_says[probe]), now);
@@ -294,19 +329,21 @@ static void judge(struct core *c, struct node_entry *n, enum witness_word consul
 		set_fine(c, n);
 		return;
 	}
-	nodes_set(&c->nodes, n, LIFE_WAITED, MIN(t + ASK_AGAIN, until));
-	if (same)
+	nodes_set(&c->nodes, n, LIFE_WAITED, MIN(t + again, until));
+	if (same || again == ASK_SOON)
 		return;
 	core_begin(c, now);
 	if (!l->told)
 		put_asked(c, a, n);
-	put_said(c, a, n, until);
+	put_said(c, a, n, alone, until);
 	core_append(c, NULL, NULL);
 }
 
 void core_node_witness(struct core *c, struct uuid id, enum witness_word consul, enum witness_word probe, int64_t now)
 {
 	struct node_entry *n = state_node(c->state, id);
+	if (probe == WITNESS_ALIVE)
+		c->nodes.heard = nodes_time(&c->nodes, now);
 	if (n && n->life.phase == LIFE_ASKED) /* else it has spoken meanwhile */
 		judge(c, n, consul, probe, now);
 }

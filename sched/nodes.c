@@ -4,6 +4,7 @@ void nodes_init(struct nodes *n)
 {
 	link_init(&n->suspects);
 	n->seen_at = NEVER;
+	n->heard = n->self_asked = INT64_MIN / 2;
 }
 
 void nodes_release(struct nodes *n)

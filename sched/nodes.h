@@ -23,6 +23,8 @@ struct nodes {
 	int64_t excused;
 	struct link suspects; /* node_life.queue, oldest first */
 	uint32_t asked;       /* in LIFE_ASKED */
+	int64_t heard;        /* the last word of any node (counted) */
+	int64_t self_asked;   /* when another node was asked whether this server hears anybody (counted) */
 	int64_t seen_at;      /* when last words are written next (not counted); NEVER: there is nothing new */
 };
 

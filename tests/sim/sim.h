@@ -90,6 +90,7 @@ struct node_sim { /* a node as the servers know it: a machine that loses its dis
 	int64_t spoke;        /* when it was heard last */
 	int64_t bound;        /* to be called down after; NEVER: it is not expected */
 	int64_t condemned;    /* when both witnesses called it dead */
+	int64_t evidence;     /* when another one was heard after that, 0 = not since */
 	int64_t answered, allowed; /* when there was an answer last; not to be called down by it before */
 	bool down;            /* as the server had it at the last check */
 	int64_t down_since;
@@ -194,6 +195,7 @@ struct sim {
 	bool alike; /* machines have little to tell them apart, so that many are of one class */
 	struct history *history;
 	uint64_t lives; /* of the server */
+	int64_t heard;  /* when it heard any node last, or got a sign of life */
 	uint64_t steps, verdicts, crashes, placements, replaced, revived, choices, reasons, drains;
 	bool verbose;
 	char failure[2048]; /* first broken invariant, "" = none */

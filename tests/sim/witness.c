@@ -2,7 +2,8 @@
  * witness: what Consul and the nodes themselves say when the core asks about a node: the truth, late, or nothing. Consul sees
  * a machine that is off after some seconds and knows nothing of some machines; a node answers at its address while its agent
  * runs and it is not cut off, or another one that its machine has become. And what has to follow from that: nobody is called down before its time, unless both call it
- * dead, and nobody is left for longer than the longest time that a witness gave it.
+ * dead, and nobody is left for longer than the longest time that a witness gave it. A server that has heard nobody since a node's last
+ * word calls none of several down before witness_grace is over: it may be the one that is cut off.
  */
 #include "base/uuid.h"
 #include "sched/state.h"
@@ -26,14 +27,16 @@ static int64_t grace(const struct sim *s)
 void witness_promise(struct sim *s, struct node_sim *i, int64_t ttl)
 {
 	i->due = i->due_latest = s->now + ttl;
-	i->spoke = s->now;
+	i->spoke = s->heard = s->now;
 	i->bound = i->due + grace(s);
+	i->evidence = 0;
 	i->down = false;
 }
 
 void witness_server_starts(struct sim *s)
 {
 	s->lives++;
+	s->heard = 0;
 	for (uint32_t n = 0; n < s->n_identities; n++) {
 		struct node_sim *i = &s->identities[n];
 
@@ -41,6 +44,7 @@ void witness_server_starts(struct sim *s)
 		i->due_latest = s->now + SEEN + 2 * s->config.min_heartbeat_ttl;
 		i->bound = i->due_latest + grace(s);
 		i->spoke = s->now;
+		i->evidence = 0;
 		/* A return that was not committed is forgotten. */
 		const struct node_entry *entry = state_node(core_state(s->core), i->id);
 
@@ -131,10 +135,12 @@ static void on_answer(struct sim *s, const struct event *e)
 		if (consul == WITNESS_DEAD && (probe == WITNESS_DEAD || probe == WITNESS_OTHER))
 			i->condemned = s->now;
 	}
+	if (probe == WITNESS_ALIVE)
+		s->heard = s->now;
 	core_node_witness(s->core, i->id, consul, probe, s->now);
 	const struct node_entry *n = state_node(core_state(s->core), i->id);
 
-	if (n && !is_down(n) && i->condemned == s->now && s->now >= s->disk_full_until)
+	if (n && !is_down(n) && i->condemned == s->now && s->now >= s->disk_full_until && s->heard > (int64_t)e->asked)
 		sim_fail(s, "both witnesses call %s dead, and it is not down", n->spec->name);
 }
 
@@ -148,10 +154,24 @@ void witness_on_event(struct sim *s, struct event *e)
 
 /* ---- what must hold ---- */
 
+static bool any_up(const struct sim *s)
+{
+	const struct state *st = core_state(s->core);
+
+	for (uint32_t i = 0; i < st->cap_nodes; i++)
+		if (st->nodes[i] && !is_down(st->nodes[i]))
+			return true;
+	return false;
+}
+
 static void check_one(struct sim *s, struct node_sim *i, const struct node_entry *n)
 {
 	int64_t from = i->answered == s->now ? i->allowed : i->due + grace(s), by = MAX(i->bound, s->disk_full_until);
 	bool down = is_down(n);
+
+	if (!i->evidence && s->heard > i->due_latest)
+		i->evidence = s->now;
+	by = MAX(by, i->evidence ? i->evidence : i->due_latest + s->config.witness_grace);
 
 	if (down && !i->down) {
 		s->verdicts++;
@@ -159,6 +179,8 @@ static void check_one(struct sim *s, struct node_sim *i, const struct node_entry
 		if (i->condemned != s->now && s->now < from)
 			sim_fail(s, "%s is called down %.1f s before its time", n->spec->name, (double)(from - s->now) / 1e9);
 	}
+	if (down && !i->down && s->heard <= i->spoke && s->now < i->due + s->config.witness_grace && any_up(s))
+		sim_fail(s, "%s is called down, and nobody was heard since it was", n->spec->name);
 	if (!down && i->bound != NEVER && s->now > by + SLACK)
 		sim_fail(s, "%s should be down for %.1f s, and is not", n->spec->name, (double)(s->now - by) / 1e9);
 	i->down = down;

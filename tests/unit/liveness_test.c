@@ -207,7 +207,7 @@ static void test_questions_are_bounded_and_one_that_nobody_takes_is_given_up(voi
 	beat(w, 1);
 	core_node_witness(w->c, fixture_node_id(1), WITNESS_DEAD, WITNESS_DEAD, w->now);
 	assert_int_equal(world_node(w, 1)->status, NODE_READY);
-	world_pass_time(w, 2 * MINUTE);
+	world_pass_time(w, 3 * MINUTE);
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(world_node(w, i)->status, NODE_DOWN);
 	world_free(w);
@@ -226,6 +226,58 @@ static void test_a_stop_of_the_server_is_no_silence_of_the_nodes(void **unused U
 	assert_int_equal(world_node(w, 0)->status, NODE_READY);
 	world_pass_time(w, 2 * SECOND);
 	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
+	world_free(w);
+}
+
+static void test_a_server_that_hears_nobody_condemns_nobody_for_a_while(void **unused UNUSED)
+{
+	struct world *w = world_new();
+
+	for (unsigned i = 0; i < 3; i++)
+		world_add_node(w, i);
+	world_live(w, MINUTE);
+	/* It is cut off, and its Consul with it. */
+	w->consul = w->probe = WITNESS_DEAD;
+	for (unsigned i = 0; i < 3; i++)
+		core_node_suspect(w->c, fixture_node_id(i), SUSPECT_CONSUL, w->now + SECOND);
+	world_pass_time(w, 2 * MINUTE);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(world_node(w, i)->status, NODE_READY);
+	expect_event(w, 0, "and no other node is heard: it has until");
+	/* One of them is heard: it was not the server. */
+	beat(w, 2);
+	world_pass_time(w, 6 * SECOND);
+	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
+	assert_int_equal(world_node(w, 1)->status, NODE_DOWN);
+	assert_int_equal(world_node(w, 2)->status, NODE_READY);
+	world_free(w);
+}
+
+static void test_who_is_fine_is_asked_before_the_first_one_is_condemned(void **unused UNUSED)
+{
+	struct world *w = world_new();
+	unsigned of_the_other = 0;
+	struct uuid id;
+
+	w->unasked = true;
+	for (unsigned i = 0; i < 2; i++)
+		world_add_node(w, i);
+	world_settle(w);
+	w->now += SECOND;
+	core_node_suspect(w->c, fixture_node_id(0), SUSPECT_CONSUL, w->now);
+	for (int i = 0; i < 20 && world_node(w, 0)->status == NODE_READY; i++) {
+		while (core_next_question(w->c, &id, w->now)) {
+			bool dead = uuid_eq(id, fixture_node_id(0));
+
+			of_the_other += !dead;
+			core_node_witness(w->c, id, dead ? WITNESS_DEAD : WITNESS_ALIVE, dead ? WITNESS_DEAD : WITNESS_ALIVE, w->now);
+		}
+		world_pass_time(w, 100 * MILLI);
+	}
+	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
+	assert_in_range(w->now, WORLD_START, WORLD_START + 2 * SECOND);
+	assert_int_equal(of_the_other, 1);
+	assert_int_equal(world_node(w, 1)->spec->events.n, 1);
 	world_free(w);
 }
 
@@ -385,6 +437,8 @@ int main(void)
 	    cmocka_unit_test(test_an_early_suspicion_that_comes_to_nothing_leaves_no_trace),
 	    cmocka_unit_test(test_questions_are_bounded_and_one_that_nobody_takes_is_given_up),
 	    cmocka_unit_test(test_a_stop_of_the_server_is_no_silence_of_the_nodes),
+	    cmocka_unit_test(test_a_server_that_hears_nobody_condemns_nobody_for_a_while),
+	    cmocka_unit_test(test_who_is_fine_is_asked_before_the_first_one_is_condemned),
 	    cmocka_unit_test(test_last_words_are_written_now_and_then_and_not_when_there_are_none),
 	    cmocka_unit_test(test_what_is_written_is_when_a_node_spoke_and_not_when_that_was_written),
 	    cmocka_unit_test(test_a_new_leader_gives_a_node_the_rest_of_its_time),

@@ -479,7 +479,7 @@ static void test_a_system_job_that_failed_tries_again_when_asked_or_when_its_nod
 	assert_int_equal(running(w, "mon"), 3);
 	b = CONTAINER_OF(world_job(w, "mon")->allocs.prev, struct alloc, by_job);
 	world_report(w, b, "failed");
-	world_pass_time(w, 2 * MINUTE); /* all nodes are silent */
+	world_pass_time(w, 3 * MINUTE); /* all nodes are silent */
 	assert_int_equal(core_node_heartbeat(w->c, b->node->id, w->now, &reply, NULL), 0);
 	world_settle(w);
 	assert_int_equal(running(w, "mon"), 1);
