@@ -338,7 +338,7 @@ static bool put_health(struct jwriter *w, const struct call *c, const char *role
 static const char *server_health(const struct server *s, struct err *e)
 {
 	if (server_leads(s))
-		return server_check(s, true, e) < 0 ? err_str(e) : NULL;
+		return server_check(s, true, e) < 0 || core_check_room(server_core(s), e) < 0 ? err_str(e) : NULL;
 	if (!server_is_read(s) || !*server_leader(s))
 		return *server_trouble(s) ? server_trouble(s) : "no cluster leader";
 	return NULL;

@@ -10,6 +10,7 @@
 
 /* A refused write is tried again after this. */
 #define RETRY_AFTER (5 * SECOND)
+#define USUAL_ENTRY (64u << 10) /* bytes; most are smaller */
 
 static void fill_defaults(struct core_config *c)
 {
@@ -510,6 +511,11 @@ bool core_commit_begin(struct core *c)
 int core_commit_run(struct core *c, struct err *e)
 {
 	return c->journal->ops->commit_run(c->journal, e);
+}
+
+int core_check_room(struct core *c, struct err *e)
+{
+	return c->journal->ops->room ? c->journal->ops->room(c->journal, USUAL_ENTRY, e) : 0;
 }
 
 bool core_is_shared(const struct core *c)

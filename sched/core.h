@@ -78,6 +78,7 @@ void core_commit_end(struct core *core);
  * it was not. Any thread, not while a commit runs. */
 int core_confirm(struct core *core, struct err *e);
 bool core_is_shared(const struct core *core);
+int core_check_room(struct core *core, struct err *e); /* of a leader; 0: the journal would take an entry of the usual size */
 uint64_t core_committed(const struct core *core);
 /* Writes a snapshot when the log has grown enough; cheap when it has not. */
 int core_maybe_snapshot(struct core *core, struct err *e);

@@ -55,6 +55,8 @@ struct journal_ops {
 	bool defers_snapshots;
 	int (*replay)(struct journal *j, journal_entry_fn *fn, void *arg, struct err *e);
 	int (*append)(struct journal *j, uint64_t index, const void *p, size_t n, struct err *e);
+	/* 0: an entry of n bytes would be taken now. NULL: that is so, or only trying tells. */
+	int (*room)(struct journal *j, size_t n, struct err *e);
 	bool (*commit_begin)(struct journal *j);
 	int (*commit_run)(struct journal *j, struct err *e);
 	uint64_t (*commit_end)(struct journal *j);

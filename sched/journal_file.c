@@ -147,20 +147,26 @@ static void batch_add(struct batch *b, struct segment *s, uint64_t index, const 
 	s->reserved += grown;
 }
 
-static int file_append(struct journal *j, uint64_t index, const void *p, size_t n, struct err *e)
+static int file_room(struct journal *j, size_t n, struct err *e)
 {
 	struct file_journal *f = self(j);
 	if (f->failed)
 		return err_set(e, -EIO, "%s: an earlier write failed; restart to see what the disk holds", f->dir);
+	if (f->current && f->current->size - f->current->reserved >= JOURNAL_FRAME + n)
+		return 0;
+	return segment_create(f, f->last_index + 1, JOURNAL_FRAME + n, e);
+}
+
+static int file_append(struct journal *j, uint64_t index, const void *p, size_t n, struct err *e)
+{
+	struct file_journal *f = self(j);
 	if (index != f->last_index + 1)
 		return err_set(e, -EINVAL, "%s: index %" PRIu64 " does not follow %" PRIu64, f->dir, index, f->last_index);
 	if (!n || n > JOURNAL_PAYLOAD_MAX)
 		return err_set(e, -EFBIG, "%s: an entry of %zu bytes is beyond the limit of %u", f->dir, n, JOURNAL_PAYLOAD_MAX);
-	if (!f->current || f->current->size - f->current->reserved < JOURNAL_FRAME + n) {
-		int r = segment_create(f, index, JOURNAL_FRAME + n, e);
-		if (r)
-			return r;
-	}
+	int r = file_room(j, n, e);
+	if (r)
+		return r;
 	batch_add(&f->gather, f->current, index, p, n);
 	f->last_index = index;
 	f->log_bytes += JOURNAL_FRAME + n;
@@ -440,6 +446,7 @@ static const struct journal_ops file_ops = {
     .snapshot_after = 64u << 20,
     .replay = file_replay,
     .append = file_append,
+    .room = file_room,
     .commit_begin = file_commit_begin,
     .commit_run = file_commit_run,
     .commit_end = file_commit_end,
