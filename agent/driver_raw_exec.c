@@ -66,9 +66,8 @@ static int raw_exec_validate(const struct value *config, struct err *e)
 {
 	const struct value *command = config && config->kind == VAL_MAP ? value_get(config, "command") : NULL;
 
-	if (!command || command->kind != VAL_STR || !command->n)
-		return err_set(e, -EINVAL, "driver raw_exec: config has no \"command\", the program to start");
-	for (uint32_t i = 0; i < config->n; i++) {
+	/* First what is there: a key that is written wrong explains one that is missing. */
+	for (uint32_t i = 0; config && config->kind == VAL_MAP && i < config->n; i++) {
 		const struct config_key *k = find_key(config->keys[i]);
 
 		if (!k)
@@ -79,6 +78,8 @@ static int raw_exec_validate(const struct value *config, struct err *e)
 		if (config->items[i]->kind != VAL_NULL && !is_kind(config->items[i], k->kind))
 			return err_set(e, -EINVAL, "driver raw_exec: config key \"%s\" must be %s", k->name, k->expected);
 	}
+	if (!command || command->kind != VAL_STR || !command->n)
+		return err_set(e, -EINVAL, "driver raw_exec: config has no \"command\", the program to start");
 	const struct value *oom = value_get(config, "oom_score_adj");
 
 	if (oom && oom->kind == VAL_INT && (oom->i < -1000 || oom->i > 1000))
