@@ -25,7 +25,8 @@ enum job_type { JOB_SERVICE, JOB_BATCH, JOB_SYSTEM, JOB_SYSBATCH };
 enum job_status { JOB_PENDING, JOB_RUNNING, JOB_DEAD };
 enum node_status { NODE_INIT, NODE_READY, NODE_DOWN, NODE_DISCONNECTED };
 enum desired { DESIRED_RUN, DESIRED_STOP, DESIRED_EVICT };
-enum observed { /* ClientStatus; COMPLETE, FAILED and LOST are terminal */
+enum observed { /* ClientStatus; COMPLETE, FAILED and LOST are terminal, but what is lost may come back with its node; UNKNOWN: its
+                  * node is silent, and it is waited for (sched/absence.h) */
 	OBSERVED_PENDING,
 	OBSERVED_RUNNING,
 	OBSERVED_COMPLETE,

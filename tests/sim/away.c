@@ -53,6 +53,13 @@ static bool has_twin(const struct alloc *a)
 	return false;
 }
 
+bool away_has_next(const struct sim *s, const struct alloc *a)
+{
+	const struct alloc *next = a->extra ? state_alloc(core_state(s->core), a->extra->next) : NULL;
+
+	return next && next->desired == DESIRED_RUN && next->observed != OBSERVED_UNKNOWN;
+}
+
 bool away_is_shadow(const struct alloc *a)
 {
 	struct says x = says_of(alloc_group(a));

@@ -211,7 +211,7 @@ static void check_pace(struct sim *s, const struct job_entry *j, const struct ta
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
 		if (a->desired != DESIRED_RUN || !str_eq(alloc_group(a)->name, g->name))
 			continue;
-		bool failed = a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
+		bool failed = a->observed == OBSERVED_FAILED && !away_has_next(s, a);
 
 		if (j->type == JOB_SYSTEM && !took_over(s, a))
 			continue;

@@ -305,10 +305,10 @@ static void collect(struct sim *s)
 
 static void cut(struct sim *s)
 {
-	if (sim_chance(s, 0.1)) { /* a switch, for five minutes */
+	if (sim_chance(s, 0.2)) { /* a switch, for minutes */
 		for (uint32_t i = 0; i < s->n_clients; i++)
 			if (sim_chance(s, 0.4))
-				s->clients[i].cut_until = s->now + 5 * MINUTE;
+				s->clients[i].cut_until = s->now + 3 * MINUTE;
 		return;
 	}
 	s->clients[any_client(s)].cut_until = s->now + sim_between(s, 0, sim_chance(s, 0.3) ? 300 : 40) * SECOND;

@@ -141,7 +141,7 @@ struct tally {
 	uint32_t live, complete, failed, old, leaving;
 };
 
-static void tally_group(const struct job_entry *j, const char *group, struct tally *t)
+static void tally_group(const struct sim *s, const struct job_entry *j, const char *group, struct tally *t)
 {
 	memset(t, 0, sizeof(*t));
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
@@ -149,7 +149,7 @@ static void tally_group(const struct job_entry *j, const char *group, struct tal
 			continue;
 		t->live += rules_live(a);
 		t->complete += a->observed == OBSERVED_COMPLETE;
-		t->failed += a->observed == OBSERVED_FAILED && (!a->extra || uuid_is_nil(a->extra->next));
+		t->failed += a->observed == OBSERVED_FAILED && !away_has_next(s, a);
 		/* One that is to be replaced first may be of any version; its replacement is a new one. */
 		t->leaving += rules_live(a) && a->observed != OBSERVED_UNKNOWN && drains_mark(a) == MARK_SOFT;
 		/* What nobody can reach stays as it is. */
@@ -229,7 +229,7 @@ static void check_counted(struct sim *s, const struct loads *l, struct job_entry
 {
 	struct tally t;
 
-	tally_group(j, g->name, &t);
+	tally_group(s, j, g->name, &t);
 	int64_t missing = g->count - t.live - (j->type == JOB_BATCH ? t.complete : 0);
 
 	if (t.live > g->count)

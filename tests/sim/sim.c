@@ -156,6 +156,20 @@ static void set_config(struct sim *s)
 	};
 }
 
+/* A switch fails for five minutes, and nothing else is wrong. Servers count from its return. */
+static void part(struct sim *s)
+{
+	int64_t heals = s->now + 5 * MINUTE;
+
+	s->calm_since = heals;
+	for (uint32_t i = 0; i < s->n_clients; i++)
+		if (sim_chance(s, 0.4))
+			s->clients[i].cut_until = heals;
+	run_until(s, heals + 30 * MINUTE);
+	check_settled(s);
+	check_replay(s);
+}
+
 /* Faults for a while, then quiet until everything has settled. */
 static void act(struct sim *s)
 {
@@ -172,6 +186,8 @@ static void act(struct sim *s)
 	run_until(s, s->now + 30 * MINUTE);
 	check_settled(s);
 	check_replay(s);
+	if (s->core && !s->failure[0] && sim_chance(s, 0.6))
+		part(s);
 }
 
 /* One life of a cluster. Returns whether all invariants held. */

@@ -238,6 +238,7 @@ bool shape_holds(const struct constraint *c, const struct node *n);
 
 /* ---- away.c: machines that are away, and come back ---- */
 void away_shape(struct sim *s, struct arena *a, struct task_group *g); /* gives the group a disconnect block, or none */
+bool away_has_next(const struct sim *s, const struct alloc *a); /* what took its place is there */
 bool away_is_shadow(const struct alloc *a); /* unknown, and another one has its name, or may have */
 bool away_beside(const struct alloc *a, const struct alloc *b); /* both may be there */
 bool away_may_stay(const struct alloc *a);  /* unknown, and nobody waits for it */
