@@ -37,6 +37,7 @@ struct client {
 	struct node *node;
 	char *state_dir, *records;
 	char *cluster; /* id; NULL = not known yet */
+	int64_t noted; /* node_hello.report of the last return */
 	int64_t asked, told; /* node_hello.report that is not answered yet, and that the report under way answers; 0 = none */
 	struct alloc_run **queue; /* allocations with something to report or to save */
 	size_t queue_n, queue_cap;
@@ -240,8 +241,9 @@ static void on_hello(void *arg, const struct node_hello *hello)
 		set_cluster(c, hello->cluster_id);
 	/* They did not hear us for long, and ask what there is. */
 	if (hello->report && hello->report != c->asked) {
-		c->asked = hello->report;
-		note_return(c);
+		if (hello->report != c->noted)
+			note_return(c);
+		c->asked = c->noted = hello->report;
 		tell_all(c);
 		pull_push(c->pull, true);
 	}

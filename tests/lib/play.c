@@ -36,7 +36,7 @@ static void on_later(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
 	struct play_answer *x = arg;
 	struct play *p = x->p;
-	struct node_hello hello = { .index = p->work.index, .heartbeat_ttl = 10 * SECOND };
+	struct node_hello hello = { .index = p->work.index, .heartbeat_ttl = 10 * SECOND, .report = p->report };
 	struct link_answer a = { .hello = &hello, .work = x->work ? &p->work : NULL };
 	link_done_fn *done = x->done;
 	void *to = x->arg;
@@ -108,6 +108,8 @@ static void link_update(struct server_link *l, const struct alloc_updates *u, li
 	if (p->broken || p->forgot)
 		return;
 	p->updates++;
+	if (u->complete)
+		p->completed = u->complete;
 	OBJS_EACH(&u->allocs, struct alloc_update, x) {
 		if (p->on_update)
 			p->on_update(p, x);

@@ -25,6 +25,7 @@ struct play {
 	void (*on_update)(struct play *p, const struct alloc_update *u);
 	bool broken;           /* every call fails */
 	bool forgot;           /* the node is unknown */
+	int64_t report, completed; /* what the node is asked to report for; what it has last said to be complete */
 	int registrations, updates;
 	struct {
 		link_done_fn *done;

@@ -118,6 +118,37 @@ static void test_a_short_absence_of_the_agent_stops_nothing(void **state)
 	assert_true(is_alive(pid));
 }
 
+static void test_asked_what_there_is_the_client_reports_all_of_it_and_that_this_is_all(void **state)
+{
+	struct play *x = *state;
+
+	desire(x, ID1, "service", limit(x)); /* asks often */
+	wait_status(x, ID1, "running");
+	desire(x, ID2, "batch", "");
+	wait_status(x, ID2, "running");
+	play_run_ms(x, 300);
+	x->seen = (struct objmap){ 0 };
+	x->report = 17;
+	wait_until(x, x->completed == 17);
+	assert_true(play_is(x, ID1, "running") && play_is(x, ID2, "running"));
+	assert_string_equal("Received,Task Setup,Started,Reconnected", events_of(x, ID1, "t"));
+	/* Once for each time that it was given up. */
+	x->report = 0;
+	play_run_ms(x, 700);
+	x->seen = (struct objmap){ 0 };
+	x->report = 18;
+	wait_until(x, x->completed == 18);
+	assert_true(play_is(x, ID1, "running") && play_is(x, ID2, "running"));
+}
+
+static void test_a_client_without_anything_says_so_when_asked(void **state)
+{
+	struct play *x = *state;
+
+	x->report = 5;
+	wait_until(x, x->completed == 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +157,8 @@ int main(void)
 		STAGED(test_while_servers_answer_it_lives_however_rarely_they_want_to_be_asked),
 		STAGED(test_the_silence_goes_on_while_the_agent_is_away),
 		STAGED(test_a_short_absence_of_the_agent_stops_nothing),
+		STAGED(test_asked_what_there_is_the_client_reports_all_of_it_and_that_this_is_all),
+		STAGED(test_a_client_without_anything_says_so_when_asked),
 	};
 
 	return RUN_TESTS(tests);
