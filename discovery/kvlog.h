@@ -11,8 +11,8 @@
  *   transaction again, or somebody else's: then the lock is lost.
  * - Readers follow the head by one blocking read and fetch what is new by name. Who starts, or falls behind what is kept,
  *   begins with the snapshot.
- * - What somebody deletes comes back: the leader puts the lock back and writes a snapshot; without a leader, whoever has read the log
- *   before may begin it anew where it ended.
+ * - What somebody deletes or damages comes back: the leader puts the lock back and writes a snapshot; without a leader, whoever has read
+ *   the log before may begin it anew where it ended.
  */
 #ifndef DISCOVERY_KVLOG_H
 #define DISCOVERY_KVLOG_H
@@ -82,7 +82,7 @@ void kvlog_writer_free(struct kvlog_writer *w);
  * long as Consul does not answer. -ESTALE: the lock is lost (the run is not there, unless it says so); -ECANCELED: stopped.
  */
 int kvlog_write(struct kvlog_writer *w, const struct kvlog_run *run, struct err *e);
-/* 0: at some moment after the call began the lock was ours and the log ended where we left it. -ESTALE: not so. Others: cannot
+/* 0: at some moment after the call began the lock was ours and the log ended where we left it, or we have put that back. -ESTALE: not so. Others: cannot
  * be told now. */
 int kvlog_confirm(struct kvlog_writer *w, struct err *e);
 /* Begins to replace everything up to and with batch seq, entry index, by a snapshot. Takes the run's content. */

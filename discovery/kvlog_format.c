@@ -164,7 +164,7 @@ void kvlog_put_head(struct buf *b, const struct log_head *h)
 int kvlog_take_head(const void *p, size_t n, struct arena *a, struct log_head *out, struct err *e)
 {
 	struct log_head h = {0};
-	int rc = codec_from_text(&type_log_head, &h, p, n, a, e);
+	int rc = codec_from_text(&type_log_head, &h, n ? p : "", n, a, e);
 
 	if (rc < 0)
 		return err_wrap(e, "%s", KVLOG_LOCK);

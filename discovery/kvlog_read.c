@@ -576,17 +576,39 @@ static int take_lock(struct kvlog_reader *r, const struct consul_pairs *pairs, s
 	return 0;
 }
 
+static void on_removed(void *arg UNUSED, const struct consul_answer *answer UNUSED)
+{
+	/* the watch tells */
+}
+
+/* A lock that nobody holds and nobody can read would be in the way for ever: without it, who has read the log goes on where that ended. */
+static void remove_damaged(struct kvlog_reader *r, const struct consul_pair *pair)
+{
+	cleanup_arena struct arena *a = arena_new();
+	struct consul_txn_request *txn = MODEL_NEW(a, consul_txn_request);
+	const char *key = arena_printf(a, "%s/%s", r->prefix, KVLOG_LOCK);
+	struct consul_txn_kv *op = consul_txn_add(a, txn, "delete-cas", key);
+
+	if (!str_empty(pair->session))
+		return; /* its holder mends it */
+	MODEL_SET(consul_txn_kv, op, index, pair->modify_index);
+	consul_call(r->consul, &consul_txn, &(struct consul_args){.name = key, .object = txn}, on_removed, NULL);
+}
+
 static void take_head(struct kvlog_reader *r, const struct consul_answer *answer)
 {
+	const struct consul_pairs *pairs = answer->object;
 	cleanup_err struct err e = ERR_INIT;
 
 	if (answer->err.code) {
 		set_trouble(r, &answer->err);
 	} else if (take_lock(r, answer->object, &e) < 0) {
-		if (e.code == -EPROTONOSUPPORT)
+		if (e.code == -EPROTONOSUPPORT) {
 			stop_for_good(r, &e);
-		else
+		} else {
+			remove_damaged(r, pairs->items.v[0]);
 			set_trouble(r, &e);
+		}
 	} else {
 		step(r);
 	}

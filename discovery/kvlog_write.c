@@ -149,7 +149,8 @@ int kvlog_read_key(struct kvlog_writer *w, const char *name, struct consul_answe
 
 /* ---- the lock ---- */
 
-/* 0: ours. -ESTALE: not ours. -ENOENT: there is none. Others: not known. seq, when not NULL: of its head. */
+/* 0: ours. -ESTALE: not ours, or of a newer format. -ENOENT: there is none. -EBADMSG: ours, and what it says is damaged. Others: not
+ * known. seq, when not NULL: of its head. */
 static int check_lock(struct kvlog_writer *w, int64_t *seq, struct err *e)
 {
 	cleanup_consul_answer struct consul_answer answer = {0};
@@ -167,8 +168,9 @@ static int check_lock(struct kvlog_writer *w, int64_t *seq, struct err *e)
 		    str_empty(pair->session) ? "" : " to another server");
 	if (!seq)
 		return 0;
-	if (kvlog_take_head(pair->value.p, pair->value.n, a, &head, e) < 0)
-		return err_set(e, -ESTALE, "%s/%s: somebody else has written to it", w->prefix, KVLOG_LOCK);
+	rc = kvlog_take_head(pair->value.p, pair->value.n, a, &head, e);
+	if (rc < 0)
+		return err_set(e, rc == -EPROTONOSUPPORT ? -ESTALE : -EBADMSG, "%s/%s: somebody else has written to it", w->prefix, KVLOG_LOCK);
 	*seq = head.seq;
 	return 0;
 }
@@ -197,6 +199,21 @@ static void recreate_lock(struct kvlog_writer *w, int64_t seq, int64_t index)
 	arena_free(f.arena);
 }
 
+/* Somebody wrote to the lock who does not hold it, or Consul's data was replaced by older data: nobody can have appended, and what this
+ * server knows counts. */
+static void put_head_back(struct kvlog_writer *w)
+{
+	cleanup_err struct err ignored = ERR_INIT;
+	cleanup_buf struct buf text = BUF_INIT;
+	struct kvlog_fenced f = kvlog_fence(w);
+
+	kvlog_put_head(&text, &w->head);
+	kvlog_put_op(w, &f, "set", KVLOG_LOCK, &text);
+	w->incomplete = true;
+	attempt(w, &f, &ignored);
+	arena_free(f.arena);
+}
+
 int kvlog_confirm(struct kvlog_writer *w, struct err *e)
 {
 	int64_t seq;
@@ -205,8 +222,11 @@ int kvlog_confirm(struct kvlog_writer *w, struct err *e)
 	if (atomic_load(&w->stopped))
 		return stopped(e);
 	rc = check_lock(w, &seq, e);
-	if (rc == -ENOENT) {
-		recreate_lock(w, w->head.seq, w->head.index);
+	if (rc == -ENOENT || rc == -EBADMSG || (rc == 0 && seq != w->head.seq)) {
+		if (rc == -ENOENT)
+			recreate_lock(w, w->head.seq, w->head.index);
+		else
+			put_head_back(w);
 		rc = check_lock(w, &seq, e);
 		if (rc == 0)
 			done(e);

@@ -234,23 +234,63 @@ static void test_a_damaged_snapshot_is_read_again_until_the_next_one_replaces_it
 }
 
 /* The lock is still ours, but the log is not as we left it: Consul's data was replaced. */
-static void test_a_head_that_somebody_moved_is_no_confirmation(void **state UNUSED)
+static void put_by_hand(const char *value)
+{
+	asker_do(&at, &consul_kv_put, ARGS(.name = "r8/lock", .body = value, .body_len = strlen(value)));
+}
+
+static void test_a_head_that_somebody_moved_or_damaged_is_put_back_by_the_leader(void **state UNUSED)
+{
+	static const char *const heads[] = {"{\"Format\":1,\"Feature\":1,\"Seq\":7,\"Index\":9}",
+	    "{\"Format\":1,\"Feature\":1,\"Seq\":0,\"Index\":0}", "[1,2]", "no JSON", "", "{\"Format\":-1}"};
+	struct follower f = {0}, late = {0};
+	struct err e = ERR_INIT;
+	struct kvlog_writer *w;
+
+	follow(&f, "r8");
+	w = lead("r8", &f, make_session());
+	assert_int_equal(append(w, 1, 2, 5, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		put_by_hand(heads[i]);
+		assert_int_equal(kvlog_confirm(w, &e), 0);
+		put_by_hand(heads[i]);
+		assert_int_equal(append(w, 3 + i, 1, 5, &e), 0);
+		assert_int_equal(kvlog_confirm(w, &e), 0);
+	}
+	assert_true(kvlog_bytes(w) == UINT64_MAX);
+	mend(w, 8);
+	UNTIL(f.lock.exists && f.lock.head.index == 8);
+	follow(&late, "r8");
+	UNTIL(late.locks && late.lock.head.seq == 7);
+	/* A newer format is not overwritten. */
+	put_by_hand("{\"Format\":9,\"Feature\":1,\"Seq\":8,\"Index\":9}");
+	assert_int_equal(kvlog_confirm(w, &e), -ESTALE);
+	err_clear(&e);
+	kvlog_writer_free(w);
+	unfollow(&f);
+	unfollow(&late);
+}
+
+static void test_a_damaged_lock_that_nobody_holds_is_removed(void **state UNUSED)
 {
 	struct follower f = {0};
 	struct err e = ERR_INIT;
-	const char *session = make_session();
+	const char *first = make_session(), *second = make_session();
 	struct kvlog_writer *w;
-	cleanup_free char *query = xasprintf("%s", session);
-	const char *const acquire[] = {"acquire", query, NULL};
-	static const char head[] = "{\"Format\":1,\"Feature\":1,\"Seq\":7,\"Index\":9}";
 
-	follow(&f, "r8");
-	w = lead("r8", &f, session);
+	follow(&f, "r9");
+	w = lead("r9", &f, first);
 	assert_int_equal(append(w, 1, 2, 5, &e), 0);
-	assert_int_equal(kvlog_confirm(w, &e), 0);
-	asker_do(&at, &consul_kv_put, ARGS(.name = "r8/lock", .query = acquire, .body = head, .body_len = strlen(head)));
-	assert_int_equal(kvlog_confirm(w, &e), -ESTALE);
-	err_clear(&e);
+	UNTIL(f.index == 2);
+	kvlog_writer_free(w);
+	end_session(first);
+	asker_do(&at, &consul_kv_put, ARGS(.name = "r9/lock", .body = "?", .body_len = 1));
+	UNTIL(!f.lock.exists);
+	assert_int_equal(f.lock.head.index, 2);
+	assert_int_equal(claim("r9", &f.lock, "one", second), 0);
+	w = writer_of("r9", &f.lock, second);
+	assert_int_equal(append(w, 3, 1, 5, &e), 0);
+	UNTIL(f.index == 3);
 	kvlog_writer_free(w);
 	unfollow(&f);
 }
@@ -265,7 +305,8 @@ int main(void)
 	    cmocka_unit_test(test_who_starts_while_only_the_lock_is_gone_reads_the_whole_log),
 	    cmocka_unit_test(test_a_batch_that_somebody_deleted_is_noticed_and_replaced_by_a_snapshot),
 	    cmocka_unit_test(test_a_damaged_snapshot_is_read_again_until_the_next_one_replaces_it),
-	    cmocka_unit_test(test_a_head_that_somebody_moved_is_no_confirmation),
+	    cmocka_unit_test(test_a_head_that_somebody_moved_or_damaged_is_put_back_by_the_leader),
+	    cmocka_unit_test(test_a_damaged_lock_that_nobody_holds_is_removed),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
