@@ -241,6 +241,8 @@ static int fill_request(struct cli *c, struct drain_request *r)
 	r->drain_spec = MODEL_NEW(c->arena, drain_spec);
 	MODEL_SET(drain_spec, r->drain_spec, deadline,
 	    arg_bool(a, "force") ? -SECOND : arg_bool(a, "no-deadline") ? 0 : arg_int(a, "deadline", HOUR));
+	if (!arg_bool(a, "force") && !arg_bool(a, "no-deadline") && !arg_given(a, "deadline"))
+		MODEL_SET(drain_spec, r->drain_spec, finish_batch, true);
 	MODEL_SET(drain_spec, r->drain_spec, ignore_system_jobs, arg_bool(a, "ignore-system"));
 	return 0;
 }
@@ -287,7 +289,7 @@ static int run_drain(struct cmd_args *a)
 static const struct cmd_flag flags[] = {
     {"enable", CMD_BOOL, NULL, "Drain the node, or change the drain that goes on."},
     {"disable", CMD_BOOL, NULL, "Cancel its drain, and let it take new work again."},
-    {"deadline", CMD_DUR, "<duration>", "What still runs by then is gone then: stopping begins early enough. Default: 1h."},
+    {"deadline", CMD_DUR, "<duration>", "What still runs by then is gone then: stopping begins early enough. Default: 1h, but for builds that are to be finished."},
     {"no-deadline", CMD_BOOL, NULL, "Wait for as long as it takes: batch work is left to finish."},
     {"force", CMD_BOOL, NULL, "Stop everything now."},
     {"ignore-system", CMD_BOOL, NULL, "Leave allocations of system jobs alone."},
@@ -310,6 +312,8 @@ const struct cmd cmds_node_drain[] = {
         .help = "A drained node takes no new work at once. Services move by their migrate blocks: a replacement is healthy\n"
                 "elsewhere before the old allocation is stopped. Batch work is left to finish until the deadline; what is cut\n"
                 "off then is done again elsewhere, not lost. System jobs go last.\n\n"
+                "Batch work whose job or group says `meta { drover_drain = \"finish\" }` is cut off by a deadline only when one is\n"
+                "given, or by -force: without, the node takes nothing new and what runs is finished, however long it takes.\n\n"
                 "The drain is kept by the servers: it goes on when this command ends, and under another leader. It is done when\n"
                 "every process is gone and nothing of them stands in Consul any more; `drover node drain -monitor` says what it\n"
                 "still waits for.\n\n"

@@ -28,6 +28,12 @@ job "example-build" {
   group "build" {
     count = var.slices
 
+    # A machine that is drained takes nothing new, and this is finished first, however long it takes; only a drain
+    # with a -deadline of its own, or with -force, cuts it off, and then it is done again elsewhere.
+    meta {
+      drover_drain = "finish"
+    }
+
     # A step that fails is a result, not an accident: it is reported, not tried again.
     restart {
       attempts = 0

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "sched/absence.h"
 #include "sched/admit.h"
+#include "sched/drain.h"
 #include "sched/problems.h"
 #include "sched/state.h"
 
@@ -116,6 +117,15 @@ static void check_migrate(struct problems *p, const struct migrate_strategy *m)
 	problems_nest(p, &inner, "%s", "");
 }
 
+/* What a typing error would turn into work that is cut off. */
+static void check_drain(struct problems *p, const struct strmap *meta)
+{
+	const char *word = strmap_get(meta, DRAIN_META);
+
+	if (word && !str_eq(word, DRAIN_FINISH))
+		problems_add(p, "meta " DRAIN_META " must be \"" DRAIN_FINISH "\", which leaves batch work to finish when a node is drained; got \"%s\"", word);
+}
+
 static void check_disconnect(struct problems *p, const struct task_group *g)
 {
 	const struct disconnect_strategy *d = g->disconnect;
@@ -205,6 +215,7 @@ static void check_group(struct problems *p, const struct job *j, const struct ta
 		    (long long)DISK_MAX);
 	check_update(p, g->update);
 	check_migrate(p, g->migrate);
+	check_drain(p, &g->meta);
 	check_disconnect(p, g);
 	if (g->scaling && g->scaling->max && (g->count > g->scaling->max || g->count < g->scaling->min))
 		problems_add(p, "Task group count %lld is outside of its scaling limits, %lld to %lld", (long long)g->count,
@@ -375,6 +386,7 @@ int admit_validate(
 	check_identity(&p, j, l);
 	validate_constraints(&p, &j->constraints, &j->affinities);
 	validate_spreads(&p, &j->spreads);
+	check_drain(&p, &j->meta);
 	check_groups(&p, j, l, type);
 	OBJS_EACH (&j->task_groups, struct task_group, g) {
 		struct problems inner = {.a = a};

@@ -118,6 +118,8 @@ static struct drain_strategy *make_strategy(
 	MODEL_SET(drain_strategy, d, started_at, old ? old->started_at : now);
 	if (spec->deadline > 0)
 		MODEL_SET(drain_strategy, d, force_deadline, now + spec->deadline);
+	if (spec->finish_batch)
+		MODEL_SET(drain_strategy, d, finish_batch, true);
 	return d;
 }
 

@@ -101,12 +101,20 @@ int64_t drain_time_to_stop(const struct alloc *a)
 	return (has_services(g) ? DRAIN_CONSUL : 0) + g->shutdown_delay + slowest[STOP_LEADER] + slowest[STOP_OTHERS] + slowest[STOP_SIDECARS];
 }
 
+static bool wants_to_finish(const struct alloc *a)
+{
+	const char *group = strmap_get(&alloc_group(a)->meta, DRAIN_META), *job = strmap_get(&a->version->spec->meta, DRAIN_META);
+	enum job_type type = a->version->job->type;
+
+	return (type == JOB_BATCH || type == JOB_SYSBATCH) && str_eq(group ? group : job, DRAIN_FINISH);
+}
+
 /* When it is stopped whatever it does; NEVER without a deadline. */
 static int64_t force_at(const struct alloc *a, const struct drain_strategy *d)
 {
 	if (d->deadline < 0)
 		return 0;
-	if (!d->force_deadline)
+	if (!d->force_deadline || (d->finish_batch && wants_to_finish(a)))
 		return NEVER;
 	return MAX(d->started_at, d->force_deadline - drain_time_to_stop(a) - DRAIN_SLACK);
 }
@@ -349,6 +357,7 @@ struct drain_answer *drain_describe(const struct state *s, const struct node_ent
 	const struct drain_strategy *d = n->spec->drain_strategy;
 	const struct drain_metadata *last = n->spec->last_drain;
 	int64_t remaining = 0;
+	bool late = false;
 	char id[UUID_STR];
 
 	MODEL_SET(drain_answer, out, node_id, arena_strdup(a, uuid_format(n->id, id)));
@@ -364,13 +373,14 @@ struct drain_answer *drain_describe(const struct state *s, const struct node_ent
 	MODEL_SET(drain_answer, out, deadline, d->deadline);
 	MODEL_SET(drain_answer, out, force_deadline, d->force_deadline);
 	MODEL_SET(drain_answer, out, ignore_system_jobs, d->ignore_system_jobs);
-	MODEL_SET(drain_answer, out, past_deadline, d->force_deadline && now >= d->force_deadline);
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
 		if (!drain_waits_for(x, d->ignore_system_jobs))
 			continue;
+		late |= d->force_deadline && now >= d->force_deadline && force_at(x, d) != NEVER;
 		if (remaining++ < DRAIN_WAITS)
 			add_wait(out, s, x, d, now, a);
 	}
+	MODEL_SET(drain_answer, out, past_deadline, late);
 	MODEL_SET(drain_answer, out, remaining, remaining);
 	return out;
 }

@@ -6,7 +6,8 @@
  *   service   moves by the group's migrate block: marked (DesiredTransition {Migrate, Drain}), replaced elsewhere by the
  *             scheduler, and stopped by it when the replacement is healthy. Of a group at most max_parallel are on their way,
  *             over all draining nodes together, so it never has fewer healthy ones than its count less max_parallel.
- *   batch     is left to finish.
+ *   batch     is left to finish; beyond the deadline, too, when its group or job says so (meta { drover_drain = "finish" }) and
+ *             the deadline is one that nobody has named (FinishBatch).
  *   system    goes when nothing else is left, unless IgnoreSystemJobs.
  *   at its deadline, less the time that it takes to stop it (shutdown delays and kill timeout), everything is
  *             marked {Migrate}: stopped at once and placed again where there is room, batch too.
@@ -31,6 +32,8 @@
 #define DRAIN_DRAINING "draining" /* of drain_metadata.status */
 #define DRAIN_COMPLETE "complete"
 #define DRAIN_CANCELED "canceled"
+#define DRAIN_META     "drover_drain"
+#define DRAIN_FINISH   "finish"
 #define DRAIN_WAITS    200 /* that drain_describe names */
 #define DRAIN_SLACK    SECOND       /* from the order to stop until it reaches the tasks */
 #define DRAIN_CONSUL   (3 * SECOND) /* that a client waits for Consul to forget a service before it signals its tasks */

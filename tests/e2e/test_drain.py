@@ -61,6 +61,7 @@ def test_the_old_spellings_and_flags_work_as_written(cluster):
         drain = eventually("the drain is set", lambda: (lambda d: d if d["Status"] == "draining" else None)(
             a.get("/v1/node/%s/drain" % node).json()))
         check(drain["Deadline"] == 3600 * 10**9, str(drain))
+        check(a.get("/v1/node/" + node).json()["DrainStrategy"]["FinishBatch"] is True, "nobody has named the deadline")
         check(waits.poll() is None, "it has not waited")
         a.cli("node-drain", "-disable", "-yes", node[:8])
         out, _ = waits.communicate(timeout=30)

@@ -59,6 +59,8 @@ static void set_drain(struct sim *s, struct node_sim *i)
 
 	MODEL_SET(drain_spec, &spec, deadline, SIM_PICK(s, deadlines));
 	MODEL_SET(drain_spec, &spec, ignore_system_jobs, sim_chance(s, 0.3));
+	if (spec.deadline > 0 && sim_chance(s, 0.4))
+		MODEL_SET(drain_spec, &spec, finish_batch, true);
 	sim_say(s, "drain %s, deadline %" PRId64 " s", i->node->name, spec.deadline / SECOND);
 	send(s, i, &req);
 }
@@ -165,7 +167,8 @@ static int64_t due(const struct alloc *a, const struct drain_strategy *d)
 {
 	if (d->deadline < 0)
 		return d->started_at;
-	if (d->deadline == 0)
+	if (d->deadline == 0 || (d->finish_batch && str_eq(strmap_get(&alloc_group(a)->meta, "drover_drain"), "finish") &&
+	                            !str_eq(a->version->spec->type, "service") && !is_system(a)))
 		return NEVER;
 	return MAX(d->started_at, d->force_deadline - drains_stop_time(alloc_group(a)) - DRAIN_SLACK);
 }

@@ -326,6 +326,8 @@ static struct task_group *make_group(struct sim *s, struct arena *a, const char 
 	add_reschedule(s, a, g, type);
 	away_shape(s, a, g);
 	if (sim_chance(s, 0.2))
+		strmap_set(a, &g->meta, "drover_drain", "finish");
+	if (sim_chance(s, 0.2))
 		MODEL_SET(task_group, g, shutdown_delay, sim_between(s, 0, 10) * SECOND);
 	if (str_eq(type, "service"))
 		add_migrate(s, a, g);

@@ -343,6 +343,65 @@ static void test_batch_work_cut_off_by_the_deadline_is_done_again(void **state U
 	world_free(w);
 }
 
+/* As the command does it when no deadline is given. */
+static void drain_unhurried(struct world *w, unsigned node)
+{
+	struct drain_spec spec = {0};
+	struct core_drain_request req = {.spec = &spec};
+	struct strs ids = {0};
+	uint64_t index;
+
+	MODEL_SET(drain_spec, &spec, deadline, HOUR);
+	MODEL_SET(drain_spec, &spec, finish_batch, true);
+	assert_int_equal(core_node_drain(w->c, fixture_node_id(node), &req, w->now, &ids, w->a, &index, NULL), 0);
+	world_settle(w);
+}
+
+static void test_builds_that_are_to_be_finished_are_cut_off_only_by_a_deadline_that_somebody_named(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct job *marked = fixture_job(w->a, "build", "batch", 1, 10, 10), *plain = fixture_job(w->a, "other", "batch", 1, 10, 10);
+
+	strmap_set(w->a, &((struct task_group *)marked->task_groups.v[0])->meta, "drover_drain", "finish");
+	world_run_job(w, marked);
+	world_run_job(w, plain);
+	world_settle(w);
+	obey(w);
+	drain_unhurried(w, 0);
+	live(w, 2 * HOUR);
+	assert_int_equal(running(w, "build"), 1);
+	assert_int_equal(running(w, "other"), 0);
+	struct drain_answer *d = describe(w, 0);
+	assert_int_equal(d->remaining, 1);
+	assert_string_equal(code(w, 0), "batch-running");
+	assert_false(d->past_deadline);
+	/* It goes on under another leader. */
+	core_close(w->c);
+	world_open_core(w);
+	live(w, HOUR);
+	assert_int_equal(running(w, "build"), 1);
+	drain(w, 0, MINUTE, false);
+	live(w, 2 * MINUTE);
+	assert_int_equal(running(w, "build"), 0);
+	assert_string_equal(status(w, 0), DRAIN_COMPLETE);
+	world_free(w);
+}
+
+static void test_another_word_than_finish_is_refused(void **state UNUSED)
+{
+	struct world *w = world_of(0);
+	struct job *j = fixture_job(w->a, "build", "batch", 1, 10, 10);
+	struct core_register_request req = {.job = j};
+	struct core_eval_reply out;
+	struct err e = ERR_INIT;
+
+	strmap_set(w->a, &j->meta, "drover_drain", "finnish");
+	assert_int_equal(core_job_register(w->c, &req, w->now, &out, &e), -EINVAL);
+	assert_non_null(strstr(err_str(&e), "\"finish\", which leaves batch work to finish when a node is drained; got \"finnish\""));
+	err_clear(&e);
+	world_free(w);
+}
+
 static void test_system_work_goes_last(void **state UNUSED)
 {
 	struct world *w = world_of(1);
@@ -719,6 +778,8 @@ int main(void)
 	    cmocka_unit_test(test_tasks_that_are_stopped_one_after_the_other_are_told_earlier),
 	    cmocka_unit_test(test_batch_work_is_left_to_finish),
 	    cmocka_unit_test(test_batch_work_cut_off_by_the_deadline_is_done_again),
+	    cmocka_unit_test(test_builds_that_are_to_be_finished_are_cut_off_only_by_a_deadline_that_somebody_named),
+	    cmocka_unit_test(test_another_word_than_finish_is_refused),
 	    cmocka_unit_test(test_system_work_goes_last),
 	    cmocka_unit_test(test_system_work_stays_when_it_is_ignored),
 	    cmocka_unit_test(test_force_stops_everything_now),
