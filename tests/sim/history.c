@@ -198,7 +198,7 @@ static bool is_followed(struct sim *s, const struct alloc *a)
 {
 	const struct alloc *next = a->extra ? state_alloc(core_state(s->core), a->extra->next) : NULL;
 
-	return next && rules_runs(next);
+	return next && rules_runs(next) && !away_is_shadow(next);
 }
 
 /* One has just been stopped for an update: no more than allowed are missing or have yet to prove themselves. */
