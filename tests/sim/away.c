@@ -278,7 +278,8 @@ static void check_pair(struct sim *s, const struct copy *a, const struct copy *b
 {
 	if (drains_beside(s, a->alloc, b->alloc) || drains_beside(s, b->alloc, a->alloc))
 		return;
-	if (should_have_stopped(s, a) && rules_runs(b->alloc) && is_older(a->alloc, b->alloc) && a->alloc->node && is_silent(a->alloc->node))
+	/* One that has heard the servers since its copy was made is to be told by them. */
+	if (should_have_stopped(s, a) && a->machine->contact < b->alloc->create_time && rules_runs(b->alloc) && is_older(a->alloc, b->alloc) && a->alloc->node && is_silent(a->alloc->node))
 		sim_fail(s, "%s runs on a machine that is cut off, where it was to stop by itself, and its copy runs, too", a->name);
 	if (!a->reached || !b->reached) {
 		a->local->twice_since = b->local->twice_since = NEVER;
