@@ -278,8 +278,12 @@ static void check_pair(struct sim *s, const struct copy *a, const struct copy *b
 {
 	if (drains_beside(s, a->alloc, b->alloc) || drains_beside(s, b->alloc, a->alloc))
 		return;
+	const struct node_entry *n = a->alloc->node;
+	bool waited = n && is_silent(n) && b->alloc->create_time > n->status_since; /* else it was made for another reason */
+
 	/* One that has heard the servers since its copy was made is to be told by them. */
-	if (should_have_stopped(s, a) && a->machine->contact < b->alloc->create_time && rules_runs(b->alloc) && is_older(a->alloc, b->alloc) && a->alloc->node && is_silent(a->alloc->node))
+	if (waited && should_have_stopped(s, a) && a->machine->contact < b->alloc->create_time && rules_runs(b->alloc) &&
+	    is_older(a->alloc, b->alloc))
 		sim_fail(s, "%s runs on a machine that is cut off, where it was to stop by itself, and its copy runs, too", a->name);
 	if (!a->reached || !b->reached) {
 		a->local->twice_since = b->local->twice_since = NEVER;
