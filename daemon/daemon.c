@@ -23,6 +23,7 @@
 #include "daemon/consul_rights.h"
 #include "daemon/link_local.h"
 #include "daemon/members.h"
+#include "daemon/notify.h"
 #include "daemon/peer.h"
 #include "daemon/reload.h"
 #include "daemon/server.h"
@@ -37,6 +38,7 @@ struct running {
 	struct daemon d;
 	struct event *signals[N_SIGNALS];
 	struct event *leaving; /* bounds an orderly end; NULL while nobody asked for it */
+	struct event *emptying; /* the node is being emptied first */
 	int lock_fd;
 	int exit_code;
 };
@@ -130,10 +132,34 @@ static void leave_now(struct running *r)
 		leave_servers(r);
 }
 
+/* A stop that empties the node first takes as long as that does: the service manager is asked for more time again and again. */
+static void on_emptying(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_send("STOPPING=1\nSTATUS=emptying the node before the agent stops\nEXTEND_TIMEOUT_USEC=120000000\n");
+}
+
 static void on_drained(void *arg, bool complete)
 {
+	struct running *r = arg;
+
 	(void)complete;
-	leave_now(arg);
+	event_free(STEAL(r->emptying));
+	leave_now(r);
+}
+
+static void empty_node(struct running *r, const struct self_drain_config *drain)
+{
+	const struct timeval every = {20, 0};
+
+	r->emptying = event_new(r->d.base, -1, EV_PERSIST, on_emptying, NULL);
+	if (!r->emptying)
+		die("out of memory");
+	evtimer_add(r->emptying, &every);
+	event_active(r->emptying, EV_TIMEOUT, 0);
+	client_drain(r->d.client, drain, on_drained, r);
 }
 
 static void leave(struct running *r)
@@ -145,7 +171,7 @@ static void leave(struct running *r)
 	if (!r->leaving)
 		die("out of memory");
 	if (r->d.client && c->client.drain.enabled)
-		client_drain(r->d.client, &drain, on_drained, r);
+		empty_node(r, &drain);
 	else
 		leave_now(r);
 }
@@ -501,6 +527,8 @@ static void stop(struct running *r)
 			event_free(r->signals[i]);
 	if (r->leaving)
 		event_free(r->leaving);
+	if (r->emptying)
+		event_free(r->emptying);
 	if (r->lock_fd >= 0)
 		close(r->lock_fd);
 }
@@ -552,6 +580,7 @@ int daemon_run(struct config *c)
 		fprintf(stderr, "==> Error starting agent: %s\n", err_str(&e));
 		r.exit_code = 1;
 	} else {
+		notify_send("READY=1\n");
 		event_base_dispatch(r.d.base);
 		log_info("agent", c->temporary_data ? "shutting down" : "shutting down; tasks go on");
 	}

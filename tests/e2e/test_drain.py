@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -95,6 +96,19 @@ def test_a_service_moves_and_its_replacement_is_there_first(cluster):
     check(len([x for x in a.allocs("web") if x["ClientStatus"] == "running"]) == 2, "not moved")
 
 
+def test_an_agent_without_a_server_drains_itself_by_command(cluster):
+    a, b = two(cluster)
+    node = node_of(a, "two")
+    out, _ = b.cli("node", "drain", "-self", "-enable", "-ignore-system", "-m", "it is noisy")
+    check("Drain complete for node %s" % node in out, out)
+    drain = b.get("/v1/node/%s/drain" % node).json()
+    check(drain["Status"] == "complete" and drain["Meta"]["message"] == "it is noisy", str(drain))
+    _, err = b.cli("node", "drain", "-self", "-monitor")
+    check("No drain strategy set" in err, err)
+    check([n["SchedulingEligibility"] for n in sorted(a.get("/v1/nodes").json(), key=lambda n: n["Name"])] ==
+          ["eligible", "ineligible"], "another node was drained")
+
+
 def test_a_build_is_left_to_finish_and_what_is_cut_off_is_done_again(cluster):
     a, _ = two(cluster)
     a.register(shell_job("build", "sleep 3; echo done >>$NOMAD_ALLOC_DIR/result"))
@@ -177,6 +191,14 @@ def test_a_drain_survives_kill_9_of_server_and_client(cluster):
 def test_an_agent_that_is_stopped_drains_itself_and_comes_back_eligible(cluster):
     cluster.client_options = 'drain_on_shutdown { deadline = "1m" }'
     a, b = two(cluster)
+    # As systemd listens to a service.
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(os.path.join(cluster.dir, "notify"))
+    manager.settimeout(20)
+    b.kill()
+    b.env["NOTIFY_SOCKET"] = os.path.join(cluster.dir, "notify")
+    b.start()
+    check(manager.recv(1000) == b"READY=1\n", "not ready")
     jobs = ["build-%d" % i for i in range(6)]
     for j in jobs:
         job = shell_job(j, "sleep 3; echo done")
@@ -185,6 +207,9 @@ def test_an_agent_that_is_stopped_drains_itself_and_comes_back_eligible(cluster)
     eventually("some run on two", lambda: on_node(a, "two"))
     mine = [x["ID"] for x in on_node(a, "two")]
     b.process.send_signal(signal.SIGTERM)
+    asks = manager.recv(1000).decode()
+    check("STOPPING=1\n" in asks and "EXTEND_TIMEOUT_USEC=" in asks, asks)
+    manager.close()
     check(b.process.wait(60) == 0, b.tail())
     for alloc in mine:
         check(a.alloc(alloc)["ClientStatus"] == "complete", "a build was lost: %s" % a.alloc(alloc)["ClientStatus"])
