@@ -120,7 +120,7 @@ class Nemesis(threading.Thread):
         self.names = names
 
     def faults(self):
-        names = ["kill", "pause", "leave", "unsession", "unlock"]
+        names = ["kill", "pause", "leave", "unsession", "unlock", "scribble"]
         if self.world.consul.clients:
             names += ["agent-kill", "agent-pause"]
         if len(self.world.consul.servers) > 1:
@@ -240,6 +240,10 @@ class Nemesis(threading.Thread):
     def unlock(self, target, seconds):
         """Deletes the lock, which is the head of the log too."""
         self.by_hand(lambda a: a.delete("/v1/kv/drover/global/lock", timeout=2).status == 200)
+
+    def scribble(self, target, seconds):
+        """Writes something else into it, without holding it."""
+        self.by_hand(lambda a: a.put("/v1/kv/drover/global/lock", self.random.choice((b"?", b"", b"{}", b"[7]")), timeout=2).status == 200)
 
     def cut(self, target, seconds):
         self.world.machines[target].cut()
