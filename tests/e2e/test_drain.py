@@ -120,7 +120,7 @@ def test_a_build_is_left_to_finish_and_what_is_cut_off_is_done_again(cluster):
     a.register(shell_job("long", "echo $$ >local/pid; exec sleep 1000"))
     alloc = a.wait_status("long", "running")[0]
     pid = a.pid_file("long")
-    out, _ = a.cli("node", "drain", "-enable", "-yes", "-deadline", "8s", alloc["NodeID"])
+    out, _ = a.cli("node", "drain", "-enable", "-yes", "-deadline", "15s", alloc["NodeID"])
     check(not process_alive(pid), "the process is still there")
     check("batch-running" in out, out)
     moved = eventually("it runs again elsewhere", lambda: [x for x in a.allocs("long") if x["ClientStatus"] == "running"])
