@@ -13,6 +13,17 @@ struct chunk {
 	size_t size; /* of the chunk with this header */
 };
 
+#define KEPT_SIZES 6  /* FIRST_CHUNK and its doublings, up to 16 KB */
+#define KEPT_EACH  32 /* of every size */
+
+static _Thread_local struct {
+	bool on;
+	struct {
+		struct chunk *first;
+		uint32_t n;
+	} of[KEPT_SIZES];
+} kept;
+
 struct arena {
 	struct chunk *chunks;
 	char *at, *end;
@@ -29,9 +40,51 @@ static char *chunk_data(struct chunk *c)
 	return (char *)c + align_up(sizeof(*c));
 }
 
+void arena_keep_chunks(void)
+{
+#ifndef __SANITIZE_ADDRESS__ /* which is to see who uses what was given back */
+	kept.on = true;
+#endif
+}
+
+/* Which of the kept sizes this is; KEPT_SIZES: none. */
+static uint32_t size_class(size_t size)
+{
+	uint32_t k = 0;
+
+	while (k < KEPT_SIZES && (size_t)FIRST_CHUNK << k < size)
+		k++;
+	return k < KEPT_SIZES && (size_t)FIRST_CHUNK << k == size ? k : KEPT_SIZES;
+}
+
+static struct chunk *chunk_get(size_t size)
+{
+	uint32_t k = kept.on ? size_class(size) : KEPT_SIZES;
+	struct chunk *c = k < KEPT_SIZES ? kept.of[k].first : NULL;
+
+	if (!c)
+		return xmalloc(size);
+	kept.of[k].first = c->next;
+	kept.of[k].n--;
+	return c;
+}
+
+static void chunk_put(struct chunk *c)
+{
+	uint32_t k = kept.on ? size_class(c->size) : KEPT_SIZES;
+
+	if (k == KEPT_SIZES || kept.of[k].n == KEPT_EACH) {
+		free(c);
+		return;
+	}
+	c->next = kept.of[k].first;
+	kept.of[k].first = c;
+	kept.of[k].n++;
+}
+
 struct arena *arena_new(void)
 {
-	struct chunk *c = xmalloc(FIRST_CHUNK);
+	struct chunk *c = chunk_get(FIRST_CHUNK);
 	struct arena *a = (struct arena *)chunk_data(c);
 
 	*c = (struct chunk){.size = FIRST_CHUNK};
@@ -52,13 +105,13 @@ void arena_free(struct arena *a)
 		return;
 	for (struct chunk *c = a->chunks; c; c = next) {
 		next = c->next;
-		free(c);
+		chunk_put(c);
 	}
 }
 
 static struct chunk *new_chunk(struct arena *a, size_t size)
 {
-	struct chunk *c = xmalloc(size);
+	struct chunk *c = chunk_get(size);
 
 	c->size = size;
 	a->held += size;
@@ -95,7 +148,7 @@ static void *take(struct arena *a, size_t size)
 	return chunk_data(c);
 }
 
-static void *take_checked(struct arena *a, size_t size)
+void *arena_take(struct arena *a, size_t size)
 {
 	if (size > SIZE_MAX / 2)
 		die("out of memory: %zu bytes were asked of an arena", size);
@@ -104,12 +157,12 @@ static void *take_checked(struct arena *a, size_t size)
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-	return memset(take_checked(a, size), 0, size);
+	return memset(arena_take(a, size), 0, size);
 }
 
 void *arena_copy(struct arena *a, const void *p, size_t size)
 {
-	void *copy = take_checked(a, size);
+	void *copy = arena_take(a, size);
 
 	if (size)
 		memcpy(copy, p, size);
@@ -119,7 +172,7 @@ void *arena_copy(struct arena *a, const void *p, size_t size)
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
-	char *copy = take_checked(a, len + 1);
+	char *copy = arena_take(a, len + 1);
 
 	memcpy(copy, s, len);
 	copy[len] = 0;
@@ -143,7 +196,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		die("arena_printf: the format \"%s\" cannot be printed", fmt);
-	s = take_checked(a, (size_t)n + 1);
+	s = arena_take(a, (size_t)n + 1);
 	vsnprintf(s, (size_t)n + 1, fmt, again);
 	va_end(again);
 	return s;

@@ -386,22 +386,21 @@ static uint32_t count_nests(const char *text, size_t n)
 int codec_from_text(const struct type *t, void *obj, const char *text, size_t n, struct arena *a,
     struct err *e)
 {
+	cleanup_arena struct arena *memory = NULL;
 	json_error_t where;
 	json_t *j;
-	int r;
 
 	if (n > MAX_TEXT)
 		return err_set(e, -EFBIG, "the JSON has %zu bytes, at most %u are allowed", n, MAX_TEXT);
 	if (count_nests(text, n) > MAX_NESTS)
 		return err_set(
 		    e, -E2BIG, "the JSON has more than %d objects and lists", MAX_NESTS);
-	j = json_read(text, n, 0, &where);
+	memory = arena_new();
+	j = json_read_into(memory, text, n, 0, &where);
 	if (!j)
 		return err_set(e, -EINVAL, "line %d, column %d: %s", where.line, where.column,
 		    json_error_code(&where) == json_error_null_character ? "a text holds a zero byte (\\u0000)" : where.text);
-	r = codec_from_json(t, obj, j, a, e);
-	json_decref(j);
-	return r;
+	return codec_from_json(t, obj, j, a, e);
 }
 
 /* ---- out ---- */

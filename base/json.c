@@ -1,9 +1,10 @@
-/* json: writers of JSON text, and the reader around jansson. Holds no state. */
+/* json: writers of JSON text, and the reader around jansson. Holds no state but where jansson's memory comes from. */
 #include "base/json.h"
 
 #include <ctype.h>
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 
 /* What a byte needs: 0 nothing, 1 an escape, 2 a look at the UTF-8 sequence that it begins. */
 static uint8_t need(uint8_t c, bool html)
@@ -248,4 +249,36 @@ json_t *json_read(const char *text, size_t n, size_t flags, json_error_t *error)
 		return j;
 	widen(&wide, text, n);
 	return json_loadb(wide.data, wide.len, flags, error);
+}
+
+/* ---- jansson's memory ---- */
+
+static _Thread_local struct arena *reading; /* NULL: the heap */
+
+static void *take(size_t n)
+{
+	return reading ? arena_take(reading, n) : malloc(n);
+}
+
+static void drop(void *p)
+{
+	if (!reading)
+		free(p);
+}
+
+static void set_memory(void)
+{
+	json_set_alloc_funcs(take, drop);
+}
+
+json_t *json_read_into(struct arena *a, const char *text, size_t n, size_t flags, json_error_t *error)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	json_t *j;
+
+	pthread_once(&once, set_memory);
+	reading = a;
+	j = json_read(text, n, flags, error);
+	reading = NULL;
+	return j;
 }

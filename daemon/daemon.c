@@ -17,6 +17,7 @@
 
 #include "agent/link_http.h"
 #include "agent/self_drain.h"
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -569,6 +570,7 @@ int daemon_run(struct config *c)
 	cleanup_err struct err e = ERR_INIT;
 
 	mallopt(M_ARENA_MAX, 1);
+	arena_keep_chunks();
 	umask(022);
 	log_set_level(c->log_level);
 	log_set_json(c->log_json);

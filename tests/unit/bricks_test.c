@@ -72,6 +72,28 @@ static void test_taking_an_empty_buffer_gives_an_empty_string(void **state)
 	free(s);
 }
 
+static void what_arenas_give_back_serves_the_next_ones(void **state)
+{
+	(void)state;
+	arena_keep_chunks();
+	for (int round = 0; round < 3; round++) {
+		struct arena *many[100]; /* more than are kept of a size */
+
+		for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+			many[i] = arena_new();
+			for (size_t size = 1; size < 40000; size = 3 * size + 7) {
+				char *zeroed = arena_alloc(many[i], size);
+
+				for (size_t k = 0; k < size; k += 1 + size / 7)
+					assert_int_equal(zeroed[k], 0);
+				memset(zeroed, 'x', size);
+			}
+		}
+		for (size_t i = 0; i < ARRAY_LEN(many); i++)
+			arena_free(many[i]);
+	}
+}
+
 static void test_arena_memory_is_zeroed_aligned_and_about_as_large_as_asked(void **state)
 {
 	struct arena *a = arena_new();
@@ -342,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(test_a_long_printf_is_not_cut),
 	    cmocka_unit_test(test_past_its_ceiling_a_buffer_drops_and_says_so),
 	    cmocka_unit_test(test_taking_an_empty_buffer_gives_an_empty_string),
+	    cmocka_unit_test(what_arenas_give_back_serves_the_next_ones),
 	    cmocka_unit_test(test_arena_memory_is_zeroed_aligned_and_about_as_large_as_asked),
 	    cmocka_unit_test(test_a_map_agrees_with_an_array),
 	    cmocka_unit_test(test_the_current_item_may_be_deleted_while_iterating),
