@@ -26,6 +26,23 @@ static char *record_of(int pid)
 	return stat(folder, &st) == 0 && st.st_uid == geteuid() ? xstrdup(text + sizeof(name)) : NULL;
 }
 
+/* 0 when it is gone. */
+static int parent_of(int pid)
+{
+	cleanup_free char *path = xasprintf("/proc/%d/stat", pid);
+	cleanup_buf struct buf text = BUF_INIT;
+	const char *p = file_read(path, 4096, &text, NULL) == 0 ? strrchr(text.data, ')') : NULL;
+	int parent;
+
+	return p && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* A record's keeper, or its child that is just about to become the task and still looks like it. */
+static bool is_known(const char *record, int pid)
+{
+	return keeper_is(record, pid) || keeper_is(record, parent_of(pid));
+}
+
 /* SIGKILL to the sessions of its children; it cleans up after them and ends by itself. One without a task ends now. */
 static void end(int pid)
 {
@@ -53,7 +70,7 @@ static unsigned end_keepers(const char *records, const char *record)
 		int pid = isdigit((unsigned char)de->d_name[0]) ? atoi(de->d_name) : 0;
 		cleanup_free char *named = pid > 1 ? record_of(pid) : NULL;
 
-		if (!named || (record ? !str_eq(named, record) : !str_starts(named, below)) || keeper_is(named, pid))
+		if (!named || (record ? !str_eq(named, record) : !str_starts(named, below)) || is_known(named, pid))
 			continue;
 		log_warn("client", "keeper %d holds a task that no record knows any more (%s): ending it", pid, named);
 		end(pid);

@@ -418,6 +418,23 @@ static void test_a_keeper_whose_record_was_removed_is_found_and_ended(void **sta
 	assert_false(hold_alive(pid));
 }
 
+static void test_the_child_of_a_keeper_that_still_looks_like_it_is_nobodys_stray(void **state)
+{
+	struct hold *h = *state;
+	cleanup_free char *script = xasprintf("echo $$ >pid; exec python3 -c 'import os, sys; os.execv(\"/usr/bin/tail\", sys.argv[1:])' drover-keeper %s -f", h->record);
+
+	hold_start(h, script);
+	until(h, hold_number(h, "pid") > 0);
+	int pid = hold_number(h, "pid");
+
+	cleanup_free char *path = xasprintf("/proc/%d/cmdline", pid);
+	cleanup_buf struct buf text = BUF_INIT;
+
+	until(h, (buf_clear(&text), file_read(path, 4096, &text, NULL)) == 0 && str_starts(text.data, "drover-keeper"));
+	assert_int_equal(0, stray_end_all(h->dir));
+	assert_true(hold_alive(pid));
+}
+
 /* ---- users ---- */
 
 static void test_a_task_runs_as_its_user_with_its_groups(void **state)
@@ -455,6 +472,7 @@ int main(void)
 		HELD(test_a_keeper_is_found_while_it_runs_and_after_it_ended),
 		HELD(test_a_keeper_that_was_just_started_is_waited_for_and_not_doubled),
 		HELD(test_a_start_that_never_came_to_a_keeper_is_none),
+		HELD(test_the_child_of_a_keeper_that_still_looks_like_it_is_nobodys_stray),
 		HELD(test_a_killed_keeper_is_a_lost_task_and_the_task_is_ended),
 		HELD(test_after_a_reboot_tasks_are_lost_and_nobody_else_is_killed),
 		HELD(test_damaged_records_are_no_crash_and_no_second_start),
