@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #define LOOK_EVERY (1 * SECOND)
+#define LOOK_LEAST (SECOND / 10)
 #define PACE_LEAST (SECOND / 2)
 #define CONTACT_MAX 128
 
@@ -80,7 +81,6 @@ static void stop(struct alloc_run *a, int64_t limit)
 
 void silence_look(struct silence *s)
 {
-	const struct timeval later = { .tv_sec = LOOK_EVERY / SECOND };
 	int64_t since = contact(s), silent = clock_monotonic() - since;
 	int64_t shortest = 0;
 	const char *key;
@@ -100,6 +100,9 @@ void silence_look(struct silence *s)
 	if (!shortest)
 		return;
 	save(s, since);
+	int64_t next = MAX(MIN(shortest / 8, LOOK_EVERY), LOOK_LEAST);
+	const struct timeval later = { .tv_sec = next / SECOND, .tv_usec = next % SECOND / 1000 };
+
 	if (!evtimer_pending(s->timer, NULL))
 		evtimer_add(s->timer, &later);
 }
@@ -126,6 +129,8 @@ void silence_stop(struct silence *s)
 {
 	if (!s)
 		return;
+	if (s->saved)
+		save(s, contact(s));
 	event_free(s->timer);
 	free(s->path);
 	free(s);
