@@ -133,7 +133,7 @@ static void look_back(struct back *b, int fd, int64_t size)
 /* The offset at which the last lines of the logs begin. */
 static int64_t logs_lines(struct file_stream *s, const struct log_files *logs, int64_t total)
 {
-	struct back b = {.breaks = s->c.lines};
+	struct back b = {.breaks = MIN(s->c.lines, LINES_BACK)};
 
 	for (uint32_t i = logs->n; i-- > 0 && !b.found;) {
 		cleanup_free char *name = log_name(s, logs->v[i].number);
@@ -171,7 +171,7 @@ static int open_logs(struct file_stream *s, struct err *e)
 
 static int open_single(struct file_stream *s, struct err *e)
 {
-	struct back b = {.breaks = s->c.lines};
+	struct back b = {.breaks = MIN(s->c.lines, LINES_BACK)};
 	struct stat st;
 	int r = open_file(s, xstrdup(s->path), 0, e);
 
@@ -181,7 +181,7 @@ static int open_single(struct file_stream *s, struct err *e)
 		return 0;
 	if (s->c.lines)
 		look_back(&b, s->fd, st.st_size);
-	s->offset = s->c.lines ? st.st_size - b.bytes : s->c.from_end ? MAX(st.st_size - s->c.offset, 0) : s->c.offset;
+	s->offset = s->c.lines ? st.st_size - b.bytes : s->c.from_end ? MAX(st.st_size - s->c.offset, 0) : MIN(s->c.offset, st.st_size);
 	return 0;
 }
 

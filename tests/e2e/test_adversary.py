@@ -1,5 +1,6 @@
 """A peer that means harm, or is broken: each kind costs a clear error, and neither a crash, nor a leak, nor the work of
 others."""
+import base64
 import json
 import os
 import signal
@@ -244,6 +245,24 @@ def test_numbers_that_are_none_or_too_large_are_named(cluster):
         check(status in (400, 404), "%s %s: %d %r" % (offset, limit, status, body))
     check(ask(a, "/v1/jobs?" + "&".join("p%d=%d" % (n, n) for n in range(1500)))[0] == 200, "many parameters")
     check(ask(a, "/v1/jobs?&&=&=x&a&a=b=c&%zz=%zz")[0] == 200, "odd parameters")
+    ends_clean(a)
+
+
+def test_offsets_beyond_all_files_end_where_they_do(cluster):
+    a = cluster.one()
+    most = str(2**63 - 1)
+    a.register(shell_job("talks", "echo first; echo second; exec sleep 100", kind="service"))
+    talks = a.wait_status("talks", "running")[0]["ID"]
+    logs = "/v1/client/fs/logs/%s?task=main&type=stdout&plain=true&" % talks
+    stream = "/v1/client/fs/stream/%s?path=alloc/logs/main.stdout.0&plain=true&follow=false&" % talks
+    eventually("it has written", lambda: a.get(logs).text == "first\nsecond\n")
+    for url, text in ((logs + "lines=" + most, "first\nsecond\n"), (logs + "offset=" + most, ""),
+                      (logs + "origin=end&offset=" + most, "first\nsecond\n"), (stream + "lines=" + most, "first"),
+                      (stream + "origin=end&offset=" + most, "first"), (stream + "offset=" + most, ""),
+                      ("/v1/client/fs/readat/%s?path=alloc/logs/main.stdout.0&offset=6&limit=%s" % (talks, most), "second\n")):
+        answer = a.get(url)
+        said = "".join(base64.b64decode(part.split('"')[0]).decode() for part in answer.text.split('"Data":"')[1:]) or answer.text
+        check(answer.status == 200 and said.startswith(text) and (text or not said), "%s: %d %r" % (url[20:], answer.status, said[:200]))
     ends_clean(a)
 
 
