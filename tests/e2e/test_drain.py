@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from harness import DROVER, Failed, check, eventually, process_alive, shell_job
+from harness import DROVER, Failed, check, eventually, process_alive, shell_job, start_time
 
 
 def two(cluster):
@@ -282,3 +282,31 @@ def test_one_that_is_stuck_in_the_kernel_is_named_with_its_cause_and_the_drain_d
             if subprocess.run(["umount", folder], capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
+
+
+def lines_of(out, words):
+    """Ids of allocations in lines with these words."""
+    return sorted(line.split('"')[1] for line in out.splitlines() if words in line and "Alloc " in line)
+
+
+def living(agent):
+    return [r["task"] for r in agent.run_records() if r.get("task", (0, 0))[0] and start_time(r["task"][0]) == r["task"][1]]
+
+
+def test_many_go_together_and_each_is_told_of(cluster):
+    """The same with a thousand is measured by `make bench`."""
+    n = 40
+    a = cluster.one()
+    a.register(service("web", count=n, migrate={"MaxParallel": n, "MinHealthyTime": 0}, task={"Config": {
+        "command": "/bin/sleep", "args": ["1000"]}, "Resources": {"CPU": 1, "MemoryMB": 10}}))
+    first = sorted(x["ID"] for x in a.wait_status("web", "running", count=n))
+    b = cluster.agent("two", server=False, servers=[a.address]).start()
+    eventually("two nodes", lambda: len([x for x in a.get("/v1/nodes").json() if x["Status"] == "ready"]) == 2)
+    out, _ = a.cli("node", "drain", "-enable", "-self")
+    check(not living(a), "processes are left")
+    second = sorted(x["ID"] for x in a.allocs("web") if x["ClientStatus"] == "running")
+    check(len(second) == n == len(living(b)), "%d run, %d processes" % (len(second), len(living(b))))
+    out += b.cli("node", "drain", "-enable", "-self", "-force")[0]
+    check(not living(b), "processes are left")
+    for words in ("marked for migration", "draining", "status running -> complete"):
+        check(lines_of(out, words) == sorted(first + second), "%s: %d of %d" % (words, len(lines_of(out, words)), 2 * n))
