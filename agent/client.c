@@ -438,6 +438,8 @@ int client_start(struct event_base *base, const struct client_config *cfg, struc
 
 void client_drain(struct client *c, const struct self_drain_config *config, void (*done)(void *arg, bool complete), void *arg)
 {
+	/* Whatever makes it register once more is no sign that it is back. */
+	MODEL_SET(node, c->node, scheduling_eligibility, "ineligible");
 	if (!c->drain)
 		c->drain = self_drain_start(c->base, c->link, config, done, arg);
 }

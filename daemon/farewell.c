@@ -4,6 +4,15 @@
 
 #include "base/clock.h"
 
+/* Somebody has taken it out of service: it stays so when its agent is back. */
+static bool is_out_of_service(struct core *core, struct uuid node)
+{
+	const struct node_entry *n = state_node(core_state(core), node);
+	const struct drain_metadata *m = n ? n->spec->last_drain : NULL;
+
+	return n && !n->eligible && !(m && str_eq(strmap_get(&m->meta, CORE_DRAIN_UNTIL), CORE_DRAIN_RESTART));
+}
+
 static int set_drain(struct core *core, struct uuid node, const struct drain_spec *spec, struct arena *a, struct err *e)
 {
 	struct strmap meta = {0};
@@ -13,7 +22,8 @@ static int set_drain(struct core *core, struct uuid node, const struct drain_spe
 
 	strmap_set(a, &meta, "message", "the agent stops");
 	strmap_set(a, &meta, "set_by", "the node itself");
-	strmap_set(a, &meta, CORE_DRAIN_UNTIL, CORE_DRAIN_RESTART);
+	if (!is_out_of_service(core, node))
+		strmap_set(a, &meta, CORE_DRAIN_UNTIL, CORE_DRAIN_RESTART);
 	return core_node_drain(core, node, &req, clock_now(), &evals, a, &index, e);
 }
 

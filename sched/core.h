@@ -142,7 +142,8 @@ struct core_drain_request {
 };
 int core_node_drain(struct core *core, struct uuid id, const struct core_drain_request *req, int64_t now,
     struct strs *eval_ids, struct arena *a, uint64_t *index, struct err *e);
-/* Meta of a drain that ends when the node comes back: it is eligible again then. */
+/* Meta of a drain that ends when the node comes back: it is eligible again then. A client that drains itself registers, should it
+ * have to, as ineligible: it is not back. */
 #define CORE_DRAIN_UNTIL   "until"
 #define CORE_DRAIN_RESTART "restart"
 /*

@@ -111,11 +111,22 @@ static int check_node(const struct node *given, const struct node_entry *old, st
 	return r;
 }
 
-/* It drained itself because its agent was stopped: with the agent it is back. */
-static bool waits_for_restart(const struct node_entry *n)
+/* It drained itself because its agent was stopped, and it is another agent that registers: that one says nothing of a stop. */
+static bool is_back(const struct node_entry *n, const struct node *given)
 {
 	const struct drain_metadata *m = n->spec->last_drain;
-	return !n->eligible && m && str_eq(strmap_get(&m->meta, CORE_DRAIN_UNTIL), CORE_DRAIN_RESTART);
+	return !n->eligible && m && str_eq(strmap_get(&m->meta, CORE_DRAIN_UNTIL), CORE_DRAIN_RESTART) &&
+	    !str_eq(given->scheduling_eligibility, "ineligible");
+}
+
+/* Back is back: whoever takes the node out of service from now on means it. */
+static void forget_restart(struct arena *a, struct drain_metadata *m)
+{
+	struct strmap rest = {0};
+	for (uint32_t i = 0; i < m->meta.n; i++)
+		if (!str_eq(m->meta.v[i].key, CORE_DRAIN_UNTIL))
+			strmap_set(a, &rest, m->meta.v[i].key, m->meta.v[i].value);
+	MODEL_SET(drain_metadata, m, meta, rest);
 }
 
 /* What the client says, completed by what the servers know of the node. */
@@ -128,7 +139,7 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 	MODEL_SET(node, spec, computed_class, nodes_computed_class(a, spec));
 	if (str_empty(spec->node_pool))
 		MODEL_SET(node, spec, node_pool, "default");
-	bool ineligible = kept ? !old->eligible && !waits_for_restart(old) : str_eq(given->scheduling_eligibility, "ineligible");
+	bool ineligible = kept ? !old->eligible && !is_back(old, given) : str_eq(given->scheduling_eligibility, "ineligible");
 	MODEL_SET(node, spec, scheduling_eligibility, ineligible ? "ineligible" : "eligible");
 	static const uint64_t theirs = MODEL_BIT(node, drain_strategy) | MODEL_BIT(node, last_drain) |
 	    MODEL_BIT(node, events) | MODEL_BIT(node, status_updated_at) | MODEL_BIT(node, create_index) |
@@ -142,6 +153,8 @@ static struct node *complete_node(struct core *c, struct arena *a, const struct 
 		struct node *copy = model_copy(a, &type_node, kept);
 		spec->drain_strategy = copy->drain_strategy;
 		spec->last_drain = copy->last_drain;
+		if (is_back(old, given))
+			forget_restart(a, spec->last_drain);
 		spec->events = copy->events;
 		MODEL_SET(node, spec, status_updated_at, kept->status_updated_at);
 		spec->last_alloc_update_index = kept->last_alloc_update_index;
@@ -162,7 +175,7 @@ int core_node_register(struct core *c, const struct node *given, int64_t now, st
 		r = core_node_refuse_twin(c, old, given, now, e);
 	if (r)
 		return r;
-	if (old && old->draining && waits_for_restart(old)) {
+	if (old && old->draining && is_back(old, given)) {
 		struct core_drain_request cancel = {.mark_eligible = true};
 		struct strs evals = {0};
 		uint64_t index;

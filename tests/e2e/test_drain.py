@@ -219,6 +219,13 @@ def test_an_agent_that_is_stopped_drains_itself_and_comes_back_eligible(cluster)
     eventually("it is back and takes work", lambda: [
         n for n in a.get("/v1/nodes").json() if n["Name"] == "two" and n["Status"] == "ready" and
         n["SchedulingEligibility"] == "eligible"])
+    # One that somebody has taken out of service stays there.
+    a.cli("node", "eligibility", "-disable", node_of(a, "two"))
+    b.kill(signal.SIGTERM)
+    b.start()
+    two_back = eventually("it is back again", lambda: [
+        n for n in a.get("/v1/nodes").json() if n["Name"] == "two" and n["Status"] == "ready"])
+    check(two_back[0]["SchedulingEligibility"] == "ineligible", "it takes work, and was to take none")
 
 
 def test_usage_errors_are_those_that_scripts_know(cluster):

@@ -664,6 +664,38 @@ static void test_a_drain_that_is_done_stays_done_when_its_node_registers_again(v
 	world_free(w);
 }
 
+static void test_a_node_that_drains_itself_takes_nothing_until_another_agent_registers(void **state UNUSED)
+{
+	struct world *w = world_of(1);
+	struct drain_spec spec = {0};
+	struct strmap meta = {0};
+	struct core_drain_request req = {.spec = &spec, .meta = &meta};
+	struct core_node_reply out;
+	struct strs ids = {0};
+	uint64_t index;
+
+	world_run_job(w, fixture_job(w->a, "build", "batch", 1, 10, 10));
+	world_settle(w);
+	obey(w);
+	strmap_set(w->a, &meta, CORE_DRAIN_UNTIL, CORE_DRAIN_RESTART);
+	MODEL_SET(drain_spec, &spec, deadline, 0);
+	assert_int_equal(core_node_drain(w->c, fixture_node_id(0), &req, w->now, &ids, w->a, &index, NULL), 0);
+	/* Its fingerprint has changed, for instance. */
+	struct node *same = fixture_node(w->a, 0);
+	MODEL_SET(node, same, scheduling_eligibility, "ineligible");
+	strmap_set(w->a, &same->meta, "rack", "r9");
+	assert_int_equal(core_node_register(w->c, same, w->now, &out, NULL), 0);
+	assert_true(world_node(w, 0)->draining);
+	assert_false(world_node(w, 0)->eligible);
+	report(w, world_first_alloc(w, "build"), "complete", -1);
+	assert_string_equal(status(w, 0), DRAIN_COMPLETE);
+	assert_int_equal(core_node_register(w->c, same, w->now, &out, NULL), 0);
+	assert_false(world_node(w, 0)->eligible);
+	world_add_node(w, 0);
+	assert_true(world_node(w, 0)->eligible);
+	world_free(w);
+}
+
 /* One on its way, and its replacement, which has yet to prove itself. */
 static struct alloc *on_its_way(struct world *w, struct alloc **old)
 {
@@ -793,6 +825,7 @@ int main(void)
 	    cmocka_unit_test(test_a_node_that_goes_down_ends_the_wait_for_it),
 	    cmocka_unit_test(test_a_drain_goes_on_under_another_leader),
 	    cmocka_unit_test(test_a_drain_that_is_done_stays_done_when_its_node_registers_again),
+	    cmocka_unit_test(test_a_node_that_drains_itself_takes_nothing_until_another_agent_registers),
 	    cmocka_unit_test(test_a_drained_node_that_goes_down_leaves_the_one_replacement),
 	    cmocka_unit_test(test_one_that_fails_when_it_has_been_replaced_is_not_replaced_again),
 	    cmocka_unit_test(test_max_parallel_is_what_the_job_says_today),
