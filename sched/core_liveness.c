@@ -7,7 +7,7 @@
  *	any word of the node itself --> fine
  *
  * A server that is cut off sees all nodes silent, and its Consul may be cut off with it. So nobody is condemned unless another node
- * was heard since the one in question should have been; when there is no such word, one that is fine is asked. While nobody
+ * was heard, before the question, since the one in question should have been; when there is no such word, one that is fine is asked. While nobody
  * at all is heard, everybody has witness_grace: there is nowhere to go in any case. (Of a single node nothing can be told apart.)
  *
  * Every step of a node that is amiss is an event of the node. An event that the journal refuses is not told; the verdict is
@@ -269,6 +269,12 @@ void core_node_suspect(struct core *c, struct uuid id, enum suspicion why, int64
 		suspect(c, n, why, now);
 }
 
+/* Has this server heard anybody else since the node should have been heard? */
+static bool hears_others(const struct core *c, const struct node_entry *n)
+{
+	return c->nodes.timers.n < 2 || c->nodes.heard >= MIN(n->life.doubted, n->life.due);
+}
+
 bool core_next_question(struct core *c, struct uuid *id, int64_t now)
 {
 	struct nodes *nodes = &c->nodes;
@@ -276,6 +282,7 @@ bool core_next_question(struct core *c, struct uuid *id, int64_t now)
 		return false;
 	struct node_entry *n = CONTAINER_OF(nodes->suspects.next, struct node_entry, life.queue);
 	nodes_set(nodes, n, LIFE_ASKED, nodes_time(nodes, now) + CORE_ANSWER_WITHIN);
+	n->life.alone = !hears_others(c, n);
 	*id = n->id;
 	return true;
 }
@@ -285,12 +292,6 @@ static bool is_quiet(const struct core *c, const struct node_entry *n, int64_t t
 {
 	bool mute = n->life.probe == WITNESS_UNKNOWN && n->life.consul != WITNESS_DEAD;
 	return !n->life.told && t < late_at(c, n) && (n->life.probe == WITNESS_ALIVE || mute);
-}
-
-/* Has this server heard anybody else since the node should have been heard? */
-static bool hears_others(const struct core *c, const struct node_entry *n)
-{
-	return c->nodes.timers.n < 2 || c->nodes.heard >= MIN(n->life.doubted, n->life.due);
 }
 
 /* One of those that are fine is asked whether it hears this server. Returns when to look again. */
@@ -313,12 +314,13 @@ static void judge(struct core *c, struct node_entry *n, enum witness_word consul
 	cleanup_arena struct arena *a = arena_new();
 	struct node_life *l = &n->life;
 	int64_t t = nodes_time(&c->nodes, now), until = bound_at(c, n, verdicts[consul][probe]), again = ASK_AGAIN;
-	bool same = l->told && l->consul == consul && l->probe == probe, alone = t >= until && !hears_others(c, n);
+	bool same = l->told && l->consul == consul && l->probe == probe, alone = t >= until && (l->alone || !hears_others(c, n));
 	l->consul = (uint8_t)consul;
 	l->probe = (uint8_t)probe;
 	if (alone) {
 		until = bound_at(c, n, BOUND_WITNESS);
-		again = ask_another(c, now);
+		/* What was said before the way was open says nothing. */
+		again = hears_others(c, n) ? ASK_SOON : ask_another(c, now);
 	}
 	if (t >= until) {
 		const char *silent = t >= late_at(c, n) ? "no heartbeat" : reasons[l->why];

@@ -2,9 +2,11 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
-from harness import check, eventually, process_alive, shell_job
+from harness import ROOT, check, eventually, lasts, process_alive, shell_job
 
 # What Consul ships with; the tests' own is faster.
 SHIPPED = {"gossip_lan": {"probe_interval": "1s", "probe_timeout": "500ms", "gossip_interval": "200ms"}}
@@ -48,6 +50,14 @@ def test_what_ran_on_a_machine_that_died_runs_elsewhere_within_8_seconds(cluster
     print("       %.1f s from the death of a machine to the replacement that runs" % took)
     check(took <= 8, "it took %.1f s: %s" % (took, events(server, "c%d" % dead)))
     check("Consul sees its machine dead, it does not answer at its address" in events(server, "c%d" % dead)[-1], str(events(server, "c%d" % dead)))
+
+
+@lasts(40)
+def test_a_server_that_is_cut_off_with_its_consul_condemns_nobody_and_a_client_that_is_cut_off_is_replaced(cluster):
+    r = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "e2e", "run_cut.py"), "20"], text=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, timeout=200)
+    check(r.returncode == 0, r.stdout)
+    print("".join("       %s\n" % line for line in r.stdout.splitlines()), end="")
 
 
 def test_an_agent_that_is_killed_beside_its_tasks_is_back_within_its_grace_and_nothing_restarts(cluster):
@@ -99,6 +109,8 @@ def test_a_server_that_was_away_condemns_nobody_and_waits_no_minutes(cluster):
     server.kill()
     clients[1].kill()
     time.sleep(12)  # longer than TTL and grace
+    own, err = clients[0].cli("node", "status", "-self", expect=1)
+    check("Last Heartbeat = 1" in own and "Trouble        = waiting for the servers" in own, own + err)
     server.start()
     began = time.monotonic()
     eventually("the one that died is down", lambda: nodes(server)["c1"]["Status"] == "down", deadline=60)

@@ -89,6 +89,7 @@ struct node_sim { /* a node as the servers know it: a machine that loses its dis
 	int64_t due, due_latest;
 	int64_t spoke;        /* when it was heard last */
 	int64_t bound;        /* to be called down after; NEVER: it is not expected */
+	int64_t suspected;    /* when it was last, and nothing came of it yet */
 	int64_t condemned;    /* when both witnesses called it dead */
 	int64_t evidence;     /* when another one was heard after that, 0 = not since */
 	int64_t answered, allowed; /* when there was an answer last; not to be called down by it before */
@@ -131,6 +132,7 @@ struct event {
 	uint32_t identity;          /* EVENT_SUSPICION, EVENT_WITNESS */
 	enum suspicion why;         /* EVENT_SUSPICION */
 	uint64_t asked, of;         /* EVENT_WITNESS: when, and of which life of the server */
+	int64_t heard;              /* EVENT_WITNESS: when any node had been heard last */
 };
 
 /* What an operator was told about a job, and may rely on until he asks for something else. */

@@ -83,7 +83,10 @@ static void on_suspicion(struct sim *s, const struct event *e)
 {
 	if (e->why == SUSPECT_CONSUL && !is_off(s, &s->clients[e->client]))
 		return;
-	core_node_suspect(s->core, s->identities[e->identity].id, e->why, s->now);
+	struct node_sim *i = &s->identities[e->identity];
+
+	i->suspected = s->now;
+	core_node_suspect(s->core, i->id, e->why, s->now);
 }
 
 /* ---- answers ---- */
@@ -100,10 +103,15 @@ void witness_ask(struct sim *s)
 		e->identity = (uint32_t)(i - s->identities);
 		e->asked = (uint64_t)s->now;
 		e->of = s->lives;
-		if (s->faults && sim_chance(s, 0.05))
+		e->heard = s->heard;
+		bool lost = s->faults && sim_chance(s, 0.05);
+
+		if (lost) {
+			i->suspected = 0; /* it comes to nothing */
 			sim_event_free(e);
-		else
+		} else {
 			sim_event(s, e, s->now + sim_between(s, MILLI, SECOND));
+		}
 	}
 }
 
@@ -139,9 +147,13 @@ static void on_answer(struct sim *s, const struct event *e)
 		s->heard = s->now;
 	core_node_witness(s->core, i->id, consul, probe, s->now);
 	const struct node_entry *n = state_node(core_state(s->core), i->id);
+	/* Since when another one has to have been heard: the core may take an earlier suspicion. */
+	int64_t since = i->suspected > i->spoke ? MIN(i->suspected, i->due_latest) : i->due_latest;
 
-	if (n && !is_down(n) && i->condemned == s->now && s->now >= s->disk_full_until && s->heard > (int64_t)e->asked)
+	if (n && !is_down(n) && i->condemned == s->now && s->now >= s->disk_full_until && e->heard > since)
 		sim_fail(s, "both witnesses call %s dead, and it is not down", n->spec->name);
+	if (i->condemned != s->now)
+		i->suspected = 0;
 }
 
 void witness_on_event(struct sim *s, struct event *e)

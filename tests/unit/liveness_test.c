@@ -207,6 +207,7 @@ static void test_questions_are_bounded_and_one_that_nobody_takes_is_given_up(voi
 	beat(w, 1);
 	core_node_witness(w->c, fixture_node_id(1), WITNESS_DEAD, WITNESS_DEAD, w->now);
 	assert_int_equal(world_node(w, 1)->status, NODE_READY);
+	assert_int_equal(world_node(w, 1)->spec->events.n, 1);
 	world_pass_time(w, 3 * MINUTE);
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(world_node(w, i)->status, NODE_DOWN);
