@@ -226,6 +226,21 @@ printf '#!/bin/sh\\n' >build/asan/sim; chmod +x build/asan/sim
     check("what failed" not in out and out.splitlines()[-1] == "%d passed, 0 failed" % (out.count("    ok ") + 5 + 2 + 7), out)
 
 
+def test_the_bench_judges_its_figures_and_says_which_part_could_not_measure(cluster):
+    c = Copy(cluster)
+    row = "printf '%s\\t%s\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "
+    c.script("tests/bench/zz", row + "good 3 ms '<= 5' 1.5 floor how\n" + row + "bad 3 /s '>= 5' '' '' ''\n" + row + "plain 1 KB '' '' '' $1\n")
+    out = c.passes("tests/bench/run", "zz", "argument")
+    lines = [line.split() for line in out.splitlines()]
+    check(["good", "3.00", "ms", "<=", "5", "yes", "2.00", "floor:", "1.50", "ms;", "how"] in lines, out)
+    check(["bad", "3.00", "/s", ">=", "5", "NO"] in lines and ["plain", "1.00", "KB", "argument"] in lines, out)
+    check("1 of 2 aims are met" in out, out)
+    c.script("tests/bench/zz", row + "good 3 ms '<= 5' 1.5 floor how\nexit 1\n")
+    check("zz did not come to its end" in c.fails("tests/bench/run", "zz"), "a part that fails passes")
+    c.script("tests/bench/zz", "sleep 100\n")
+    check("zz did not come to its end" in c.fails("tests/bench/run", "zz", env=dict(os.environ, BENCH_LIMIT="1")), "a part has no end")
+
+
 def test_the_gate_of_the_simulators_seed_compares_whole_runs(cluster):
     c = Copy(cluster)
     c.passes("scripts/check-seed", c.script("same", "echo one; echo two"))
