@@ -22,11 +22,11 @@
 #include "tests/lib/play.h"
 
 #define ROUNDS    3
-#define LOG_BYTES (2LL << 30)
-#define LINE_BYTES (400LL << 20)
+#define LOG_BYTES (1LL << 30)
+#define LINE_BYTES (100LL << 20)
 
 static char task_path[4200];
-static int launch_count = 2000;
+static int launch_count = 1000;
 
 static void find_task(void)
 {
