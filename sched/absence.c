@@ -53,7 +53,7 @@ bool absence_is_silent(const struct alloc *a)
 
 bool absence_is(const struct alloc *a)
 {
-	return absence_is_silent(a) || (a->node->status == NODE_INIT && a->observed == OBSERVED_UNKNOWN);
+	return absence_is_silent(a) || a->observed == OBSERVED_UNKNOWN;
 }
 
 struct absence absence_of(const struct alloc *a)

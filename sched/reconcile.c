@@ -321,7 +321,8 @@ static bool is_unproven(const struct reconcile *c, const struct member *m, const
 	case FATE_LEFT:
 		return true;
 	case FATE_AWAY:
-		return m->later != NEVER; /* what may be away for ever is not waited for */
+		/* What may be away for ever is not waited for; what is about to speak is. */
+		return m->later != NEVER || !absence_is_silent(m->alloc);
 	case FATE_REPLACE:
 	case FATE_DONE:
 		break;

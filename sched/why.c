@@ -393,7 +393,7 @@ static void ask_away(struct inquiry *q)
 	if (!w)
 		return;
 	const char *node = w->node->spec->name ? w->node->spec->name : w->node->spec->id;
-	const char *away = w->node->status == NODE_INIT ? "has yet to report" : "is away";
+	const char *away = w->node->status == NODE_INIT || w->node->status == NODE_READY ? "has yet to report" : "is away";
 	const char *text = w->n == 1
 	    ? arena_printf(q->a, "1 allocation is unknown, since node %s %s; by the group's disconnect block nothing takes its place", node, away)
 	    : arena_printf(q->a, "%lld allocations are unknown, since their nodes (%s, for one) are away; by the group's disconnect block "
