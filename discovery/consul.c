@@ -270,15 +270,31 @@ static void finish(struct consul_call *call, struct consul_answer *answer)
 	call_free(call);
 }
 
+void consul_on_return(struct consul *c, void (*fn)(void *arg), void *arg)
+{
+	c->on_return = fn;
+	c->on_return_arg = arg;
+}
+
+static void note_reach(struct consul *c, bool answered)
+{
+	bool back = c->away && answered;
+
+	c->away = !answered;
+	if (!back)
+		return;
+	consul_watch_hurry_all(c);
+	if (c->on_return)
+		c->on_return(c->on_return_arg);
+}
+
 static void on_answer(void *arg, struct fetch_answer *in)
 {
 	struct consul_call *call = arg;
 	struct consul_answer answer = {0};
 
 	consul_request_judge(call->owner, &call->request, in, &answer);
-	if (call->owner->away && answer.status)
-		consul_watch_hurry_all(call->owner);
-	call->owner->away = !answer.status;
+	note_reach(call->owner, answer.status != 0);
 	finish(call, &answer);
 }
 

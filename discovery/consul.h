@@ -46,6 +46,8 @@ void consul_config_defaults(struct consul_config *c, struct arena *a);
 int consul_new(struct fetcher *fetcher, const struct consul_config *config, struct consul **out, struct err *e);
 void consul_free(struct consul *c); /* cancels calls and watches; channels must be gone */
 const char *consul_address(const struct consul *c);
+/* fn (NULL: nobody) is called from the loop when Consul answers a call after one that got no answer at all: it may have lost everything. */
+void consul_on_return(struct consul *c, void (*fn)(void *arg), void *arg);
 
 /* Counted since the start; for metrics and for people. Times are clock_now(), 0 = never. */
 struct consul_stats {

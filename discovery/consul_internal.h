@@ -26,6 +26,8 @@ struct consul {
 	struct consul_watches watches;
 	unsigned n_calls;
 	bool away; /* the last call on the loop got no answer at all */
+	void (*on_return)(void *arg);
+	void *on_return_arg;
 	uint64_t random;
 
 	pthread_mutex_t lock; /* of what follows: channels use it from their threads */

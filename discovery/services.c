@@ -590,6 +590,12 @@ void services_leave(struct services *s, int64_t wait, void (*done)(void *arg), v
 
 /* ---- life ---- */
 
+/* It may have been emptied. */
+static void on_return(void *arg)
+{
+	services_kick(arg);
+}
+
 struct services *services_new(struct event_base *base, struct consul *c, const struct services_config *config,
     const struct services_ops *ops, void *arg)
 {
@@ -616,6 +622,7 @@ struct services *services_new(struct event_base *base, struct consul *c, const s
 		die("out of memory");
 	/* The first comparison that removes anything comes as soon as it may. */
 	set_timer(s->compare_timer, s->config.settle);
+	consul_on_return(c, on_return, s);
 	return s;
 }
 
@@ -626,6 +633,7 @@ void services_free(struct services *s)
 
 	if (!s)
 		return;
+	consul_on_return(s->consul, NULL, NULL);
 	while (s->reports)
 		drop_report(&s->reports);
 	for (uint32_t i = 0; map_next(&s->items, &i, &key, &value);)
