@@ -464,7 +464,11 @@ def test_a_new_machine_takes_pending_work_with_no_other_step(cluster):
     started = time.time()
     new.start(wait=False)
     allocs = boss.wait_status("pending", "running", count=3)
-    first = min(float(new.get("/v1/client/fs/cat/%s?path=main/local/at" % a["ID"]).text) for a in allocs)
+
+    def began(alloc):
+        r = new.get("/v1/client/fs/cat/%s?path=main/local/at" % alloc["ID"])
+        return r.text if r.status == 200 and r.text.endswith("\n") else None
+    first = min(float(eventually("the task has written when it began", lambda a=a: began(a))) for a in allocs)
     print("       %.2f s from the start of the agent to its first task" % (first - started))
     check([n["Status"] for n in boss.get("/v1/nodes").json()] == ["ready"], "the node")
     check(first - started < 10, "too long")
