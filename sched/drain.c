@@ -303,6 +303,12 @@ static struct words why_waits(const struct state *s, const struct alloc *x, cons
 
 	if (!alloc_holds(x))
 		return (struct words){"consul-entries", "it has ended, and its entries still stand in Consul"};
+	if (x->observed == OBSERVED_UNKNOWN && absence_is_silent(x)) {
+		int64_t given_up = absence_of(x).until;
+
+		return (struct words){"node-away", given_up == NEVER ? "its node is away, and nobody knows whether it runs"
+		    : arena_printf(a, "its node is away, and nobody knows whether it runs: waited for %s", until(a, given_up))};
+	}
 	if (drain_is_hard(x))
 		return (struct words){"stopping",
 		    arena_printf(a, "asked to stop; its tasks may take %llds, and its client has not said that they are gone%s",

@@ -22,6 +22,7 @@
  *   replacement-unhealthy  it runs, and has yet to prove itself
  *   system-last            waits for the others
  *   stopping               asked to stop
+ *   node-away              unknown: its node is disconnected, and it is given time
  *   consul-entries         stopped; its entries stand in Consul
  */
 #ifndef SCHED_DRAIN_H

@@ -289,6 +289,28 @@ static void test_a_count_that_shrinks_takes_what_is_unknown_with_it(void **state
 	world_free(w);
 }
 
+static void test_a_drain_says_that_the_node_is_away_and_ends_when_nothing_is_waited_for(void **state UNUSED)
+{
+	struct alloc *a;
+	struct world *w = away_world(lost_after_without_replacement, &a);
+	struct drain_spec spec = {0};
+	struct core_drain_request req = {.spec = &spec};
+	struct strs ids = {0};
+	uint64_t index;
+
+	away_fall_silent(w, 0);
+	assert_int_equal(core_node_drain(w->c, fixture_node_id(0), &req, w->now, &ids, w->a, &index, NULL), 0);
+	world_settle(w);
+	const struct drain_answer *said = core_drain(w->c, fixture_node_id(0), w->now, w->a);
+
+	assert_int_equal(said->waits.n, 1);
+	assert_string_equal(((struct drain_wait *)said->waits.v[0])->code, "node-away");
+	away_silence(w, 0, 11 * MINUTE);
+	assert_string_equal(world_node(w, 0)->spec->last_drain->status, "complete");
+	assert_int_equal(away_live(w), 1);
+	world_free(w);
+}
+
 static void test_a_system_job_waits_on_its_node(void **state UNUSED)
 {
 	struct world *w = world_new();
@@ -374,6 +396,7 @@ int main(void)
 	    cmocka_unit_test(test_on_one_node_each_job_fares_by_its_own_block),
 	    cmocka_unit_test(test_a_job_that_is_stopped_does_not_wait_for_what_is_unknown),
 	    cmocka_unit_test(test_a_count_that_shrinks_takes_what_is_unknown_with_it),
+	    cmocka_unit_test(test_a_drain_says_that_the_node_is_away_and_ends_when_nothing_is_waited_for),
 	    cmocka_unit_test(test_a_system_job_waits_on_its_node),
 	    cmocka_unit_test(test_a_replay_ends_in_the_same_state),
 	    cmocka_unit_test(test_blocks_that_cannot_be_are_refused),
