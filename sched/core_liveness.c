@@ -109,6 +109,7 @@ static void put_missed(struct core *c, struct arena *a, struct node_entry *n)
 	strmap_set(a, &ev->details, "expected", clock_text(c, a, n->life.due));
 	strmap_set(a, &ev->details, "grace", duration_format(c->config.heartbeat_grace, arena_alloc(a, DURATION_STR)));
 	entry_node_event(&c->entry, n->id, ev);
+	n->life.missed = true;
 }
 
 static void put_asked(struct core *c, struct arena *a, struct node_entry *n)
@@ -139,7 +140,7 @@ static int find_node(const struct core *c, struct uuid id, struct node_entry **n
 static void tell_back(struct core *c, struct node_entry *n, int64_t now)
 {
 	cleanup_arena struct arena *a = arena_new();
-	n->life.told = false;
+	n->life.told = n->life.missed = false;
 	core_begin(c, now);
 	entry_node_event(&c->entry, n->id, event_new(a, "Node is heard again"));
 	core_append(c, NULL, NULL);
@@ -332,12 +333,17 @@ static void judge(struct core *c, struct node_entry *n, enum witness_word consul
 		return;
 	}
 	nodes_set(&c->nodes, n, LIFE_WAITED, MIN(t + again, until));
-	if (same || again == ASK_SOON)
+	if (again == ASK_SOON)
 		return;
 	core_begin(c, now);
+	if (t >= late_at(c, n) && !l->missed)
+		put_missed(c, a, n);
 	if (!l->told)
 		put_asked(c, a, n);
-	put_said(c, a, n, alone, until);
+	if (!same)
+		put_said(c, a, n, alone, until);
+	if (entry_is_empty(&c->entry))
+		return;
 	core_append(c, NULL, NULL);
 }
 
@@ -417,7 +423,7 @@ void core_node_await(struct core *c, struct node_entry *n, int64_t now)
 	late = MIN(late, now + c->config.failover_heartbeat_ttl);
 	n->life.heard = nodes_time(&c->nodes, MIN(n->seen, now));
 	n->life.due = nodes_time(&c->nodes, late) - c->config.heartbeat_grace;
-	n->life.told = false;
+	n->life.told = n->life.missed = false;
 	set_fine(c, n);
 }
 

@@ -41,7 +41,7 @@ void nodes_set(struct nodes *n, struct node_entry *node, enum life_phase phase, 
 void nodes_forget(struct nodes *n, struct node_entry *node)
 {
 	nodes_set(n, node, LIFE_NONE, 0);
-	node->life.told = false;
+	node->life.told = node->life.missed = false;
 }
 
 void nodes_excuse(struct nodes *n, int64_t time)

@@ -132,6 +132,7 @@ struct node_life {
 	uint8_t phase, why;     /* enum life_phase; enum suspicion */
 	uint8_t consul, probe;  /* enum witness_word: what was said last */
 	bool told;              /* events say that something is amiss */
+	bool missed;            /* that its heartbeat is late is told */
 	bool alone;             /* when it was asked about, nobody else had been heard since */
 	int64_t heard, due;     /* its last word; when its time to live is over */
 	int64_t doubted;        /* since when; NEVER: it is not */

@@ -131,6 +131,27 @@ static void test_the_same_word_again_is_asked_for_every_five_seconds_and_told_on
 	world_free(w);
 }
 
+static void test_that_its_heartbeat_is_late_is_told_also_of_a_node_that_was_suspected_before(void **unused UNUSED)
+{
+	struct world *w = start();
+
+	w->consul = WITNESS_ALIVE;
+	w->probe = WITNESS_DEAD;
+	int64_t ttl = beat(w, 0);
+
+	core_node_suspect(w->c, fixture_node_id(0), SUSPECT_BROKE, w->now);
+	world_pass_time(w, 2 * SECOND);
+	expect_event(w, 1, "Witnesses asked: the request that it held broke off");
+	uint32_t events = world_node(w, 0)->spec->events.n;
+
+	world_pass_time(w, ttl + GRACE);
+	assert_int_equal(world_node(w, 0)->spec->events.n, events + 1);
+	expect_event(w, 0, "Node heartbeat missed");
+	world_pass_time(w, MINUTE);
+	assert_int_equal(world_node(w, 0)->spec->events.n, events + 1);
+	world_free(w);
+}
+
 static void test_a_silent_node_that_speaks_before_its_time_is_over_keeps_its_work(void **unused UNUSED)
 {
 	struct world *w = start();
@@ -208,6 +229,7 @@ static void test_questions_are_bounded_and_one_that_nobody_takes_is_given_up(voi
 	core_node_witness(w->c, fixture_node_id(1), WITNESS_DEAD, WITNESS_DEAD, w->now);
 	assert_int_equal(world_node(w, 1)->status, NODE_READY);
 	assert_int_equal(world_node(w, 1)->spec->events.n, 1);
+	assert_int_equal(world_node(w, 1)->life.phase, LIFE_FINE);
 	world_pass_time(w, 3 * MINUTE);
 	for (unsigned i = 0; i < n; i++)
 		assert_int_equal(world_node(w, i)->status, NODE_DOWN);
@@ -433,6 +455,7 @@ int main(void)
 	    cmocka_unit_test(test_each_pair_of_words_leaves_a_silent_node_its_time),
 	    cmocka_unit_test(test_a_node_that_both_call_dead_is_down_as_soon_as_anybody_suspects_it),
 	    cmocka_unit_test(test_the_same_word_again_is_asked_for_every_five_seconds_and_told_once),
+	    cmocka_unit_test(test_that_its_heartbeat_is_late_is_told_also_of_a_node_that_was_suspected_before),
 	    cmocka_unit_test(test_a_silent_node_that_speaks_before_its_time_is_over_keeps_its_work),
 	    cmocka_unit_test(test_a_held_request_that_is_renewed_within_a_second_is_no_suspicion),
 	    cmocka_unit_test(test_an_early_suspicion_that_comes_to_nothing_leaves_no_trace),
