@@ -11,6 +11,7 @@
 #define PACE          (100 * MILLI)   /* between two looks */
 #define LATE          (5 * SECOND)    /* after the deadline, for reports that are on their way */
 #define EXIT_DEADLINE 3
+#define EXIT_DOWN     4
 
 /* ---- watching ---- */
 
@@ -119,6 +120,11 @@ static int give_up(struct watch_drain *w, const struct drain_answer *d)
 /* -1: it goes on; else the exit code. */
 static int judge(struct watch_drain *w, const struct drain_answer *d)
 {
+	if (str_eq(d->status, "complete") && d->unconfirmed) {
+		fflush(stdout);
+		fprintf(stderr, "Node \"%s\" is down: its drain is over, and nobody can say what still runs there\n", w->node);
+		return EXIT_DOWN;
+	}
 	if (str_eq(d->status, "complete")) {
 		say(w, "Drain complete for node %s", w->node);
 		say(w, "All allocations on node \"%s\" have stopped", w->node);
@@ -318,7 +324,7 @@ const struct cmd cmds_node_drain[] = {
                 "every process is gone and nothing of them stands in Consul any more; `drover node drain -monitor` says what it\n"
                 "still waits for.\n\n"
                 "Exit codes: 0 done (or set, with -detach); 1 an error, or the drain was canceled; 3 the deadline is over and\n"
-                "something still runs.\n",
+                "something still runs; 4 the node went down meanwhile, and nobody can say what still runs there.\n",
         .flags = flags,
         .max_pos = -1,
         .bits = CMD_CLIENT,

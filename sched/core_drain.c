@@ -57,6 +57,17 @@ static struct drain_metadata *next_metadata(struct arena *a, const struct node_e
 	return m;
 }
 
+static void put_done(struct core *c, const struct node_entry *n, struct arena *a, int64_t now)
+{
+	struct drain_metadata *m = next_metadata(a, n, DRAIN_COMPLETE, now);
+	bool confirmed = drain_is_confirmed(n);
+
+	if (!confirmed)
+		MODEL_SET(drain_metadata, m, unconfirmed, true);
+	entry_node_drain(&c->entry, n->id, NULL, m, n->eligible,
+	    confirmed ? "Node drain complete" : "Node drain ended: the node is down, and nobody can say what still runs there");
+}
+
 static int carry_out(struct core *c, const struct drain_decision *d, struct arena *a, int64_t now)
 {
 	cleanup_free struct job_entry **jobs = xcalloc((size_t)d->n_soft + d->n_hard + 1, sizeof(*jobs));
@@ -66,8 +77,7 @@ static int carry_out(struct core *c, const struct drain_decision *d, struct aren
 	put_marks(c, d->soft, d->n_soft, true, jobs, &n);
 	put_marks(c, d->hard, d->n_hard, false, jobs, &n);
 	for (uint32_t i = 0; i < d->n_done; i++)
-		entry_node_drain(&c->entry, d->done[i]->id, NULL, next_metadata(a, d->done[i], DRAIN_COMPLETE, now),
-		    d->done[i]->eligible, "Node drain complete");
+		put_done(c, d->done[i], a, now);
 	qsort(jobs, n, sizeof(*jobs), by_job);
 	for (uint32_t i = 0; i < n; i++)
 		if ((!i || jobs[i] != jobs[i - 1]) && !core_eval_is_due(jobs[i]))

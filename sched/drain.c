@@ -69,13 +69,28 @@ static bool is_system(const struct alloc *a)
 	return a->version->job->type == JOB_SYSTEM || a->version->job->type == JOB_SYSBATCH;
 }
 
+static bool is_there(const struct alloc *a)
+{
+	return alloc_holds(a) || (a->extra && a->extra->in_consul);
+}
+
 bool drain_waits_for(const struct alloc *a, bool ignore_system)
 {
 	if (a->version->job->type == JOB_SYSTEM && ignore_system)
 		return false;
 	if (a->node->status == NODE_DOWN)
 		return false;
-	return alloc_holds(a) || (a->extra && a->extra->in_consul);
+	return is_there(a);
+}
+
+bool drain_is_confirmed(const struct node_entry *n)
+{
+	const struct drain_strategy *d = n->spec->drain_strategy;
+
+	for (LINK_EACH(&n->allocs, struct alloc, by_node, a))
+		if (is_there(a) && !(d && d->ignore_system_jobs && a->version->job->type == JOB_SYSTEM))
+			return false;
+	return true;
 }
 
 /* Tasks are stopped one kind after the other (agent/lifecycle.h): the leader, the others, sidecars. What runs after the stop
@@ -373,6 +388,8 @@ struct drain_answer *drain_describe(const struct state *s, const struct node_ent
 		MODEL_SET(drain_answer, out, started_at, last->started_at);
 		MODEL_SET(drain_answer, out, updated_at, last->updated_at);
 		out->meta = last->meta;
+		if (last->unconfirmed)
+			MODEL_SET(drain_answer, out, unconfirmed, true);
 	}
 	if (!d)
 		return out;

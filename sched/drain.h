@@ -13,7 +13,8 @@
  *             marked {Migrate}: stopped at once and placed again where there is room, batch too.
  *
  * Done means that no allocation holds the node any more (its client says that the processes are gone) and that no entry
- * of them stands in Consul. A node that is down holds nothing.
+ * of them stands in Consul. A node that is down holds nothing: its drain is done too, and called unconfirmed when something was
+ * there that its client has not called gone.
  *
  * codes of what it waits for
  *   batch-running          left to finish
@@ -50,6 +51,8 @@ bool drain_is_awaited(const struct state *s, const struct alloc *a);
 /* Whether a replacement has proved itself by its group's migrate block; *when as update_is_healthy(). Checks of services are
  * its client's to judge: before it has said so, the replacement of a group that has services is not healthy. */
 bool drain_is_healthy(const struct alloc *replacement, int64_t now, int64_t *when);
+/* Has the client said of everything on the node that it is gone? */
+bool drain_is_confirmed(const struct node_entry *n);
 /* Does the allocation keep the drain of its node from being done? */
 bool drain_waits_for(const struct alloc *a, bool ignore_system);
 

@@ -228,6 +228,22 @@ def test_an_agent_that_is_stopped_drains_itself_and_comes_back_eligible(cluster)
     check(two_back[0]["SchedulingEligibility"] == "ineligible", "it takes work, and was to take none")
 
 
+def test_a_node_that_goes_down_while_it_is_drained_is_not_called_empty(cluster):
+    cluster.server_options = 'min_heartbeat_ttl = "1s"  heartbeat_grace = "1s"'
+    a, b = two(cluster)
+    job = shell_job("build", "exec sleep 1000")
+    job["Constraints"] = [{"LTarget": "${node.unique.name}", "RTarget": "two", "Operand": "="}]
+    a.register(job)
+    a.wait_status("build", "running")
+    waits = subprocess.Popen([DROVER, "node", "drain", "-enable", "-no-deadline", node_of(a, "two")], text=True,
+                             env=dict(a.env, DROVER_ADDR=a.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    eventually("the drain is set", lambda: a.get("/v1/node/%s/drain" % node_of(a, "two")).json()["Status"] == "draining")
+    b.kill()
+    out, err = waits.communicate(timeout=60)
+    check(waits.returncode == 4 and "nobody can say what still runs there" in err and "have stopped" not in out, out + err)
+    check(len(living(b)) == 1, "the process lives, which is why")
+
+
 def test_usage_errors_are_those_that_scripts_know(cluster):
     a = cluster.one()
     node = a.get("/v1/nodes").json()[0]["ID"]

@@ -185,7 +185,8 @@ static void check_choice(struct sim *s, const struct alloc *lost)
 
 	if (!won)
 		sim_fail(s, "one of %s was stopped in favour of another of its name, and there is none", j->id);
-	if (!won || !g || won->version != lost->version || won->version != j->current || won->observed == OBSERVED_COMPLETE)
+	/* One that has stopped by itself has no claim. */
+	if (!won || !g || lost->observed == OBSERVED_COMPLETE || won->version != lost->version || won->version != j->current || won->observed == OBSERVED_COMPLETE)
 		return;
 	bool won_runs = won->observed == OBSERVED_RUNNING, older = is_older(won, lost);
 	const char *wrong = NULL;

@@ -315,9 +315,13 @@ static void check_done(struct sim *s, struct node_sim *i, const struct node_entr
 {
 	const struct local_alloc *l = find_process(s, i, i->drain.ignore_system, true);
 
+	bool confirmed = !n->spec->last_drain->unconfirmed;
+
 	s->drains++;
-	if (l && n->status != NODE_DOWN)
+	if (l && confirmed)
 		sim_fail(s, "the drain of %s is done, and %s is still there", n->spec->name, l->id);
+	if (!confirmed && n->status != NODE_DOWN)
+		sim_fail(s, "the drain of %s is called unconfirmed, and the node is not down", n->spec->name);
 }
 
 static bool is_late(struct sim *s, const struct node_entry *n, const struct drain_strategy *d)

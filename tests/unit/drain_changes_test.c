@@ -130,6 +130,13 @@ static void test_a_node_that_goes_down_ends_the_wait_for_it(void **state UNUSED)
 	world_pass_time(w, HOUR); /* nobody beats */
 	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
 	assert_string_equal(drains_status(w, 0), DRAIN_COMPLETE);
+	/* Nobody has said that its process is gone. */
+	assert_true(drains_describe(w, 0)->unconfirmed);
+	world_add_node(w, 0);
+	drains_report(w, world_first_alloc(w, "build"), "complete", -1);
+	drains_set(w, 0, 0, false);
+	assert_string_equal(drains_status(w, 0), DRAIN_COMPLETE);
+	assert_false(drains_describe(w, 0)->unconfirmed);
 	world_free(w);
 }
 
