@@ -295,7 +295,7 @@ static int run_drain(struct cmd_args *a)
 static const struct cmd_flag flags[] = {
     {"enable", CMD_BOOL, NULL, "Drain the node, or change the drain that goes on."},
     {"disable", CMD_BOOL, NULL, "Cancel its drain, and let it take new work again."},
-    {"deadline", CMD_DUR, "<duration>", "What still runs by then is gone then: stopping begins early enough. Default: 1h, but for builds that are to be finished."},
+    {"deadline", CMD_DUR, "<duration>", "What still runs is gone by then: stopping begins early enough. Default: 1h, none for builds that are to be finished."},
     {"no-deadline", CMD_BOOL, NULL, "Wait for as long as it takes: batch work is left to finish."},
     {"force", CMD_BOOL, NULL, "Stop everything now."},
     {"ignore-system", CMD_BOOL, NULL, "Leave allocations of system jobs alone."},
