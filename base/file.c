@@ -51,6 +51,10 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *e)
 			return err_set(e, -EFBIG,
 			    "%s is larger than the %zu bytes that are allowed here", path, max);
 	}
+	char *end = buf_room(out, b.len + 1);
+
+	if (end)
+		*end = 0; /* a text also when there is nothing in it */
 	buf_put(out, b.data, b.len);
 	return 0;
 }

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Reads a whole regular file; -EFBIG past max bytes. */
+/* Appends a whole regular file; -EFBIG past max bytes. out->data is a text then, "" of an empty file. */
 int file_read(const char *path, size_t max, struct buf *out, struct err *e);
 /* Replaces path by the given content, all or nothing. durable = also fsync file and folder. */
 int file_write_atomic(const char *path, const void *p, size_t n, unsigned mode, bool durable,

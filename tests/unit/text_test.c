@@ -264,6 +264,12 @@ static void test_a_file_is_replaced_whole_with_its_mode(void **state)
 	assert_int_equal(file_read(path, 100, &b, &e), 0);
 	assert_string_equal(b.data, "second");
 	assert_int_equal(file_read(path, 5, &b, &e), -EFBIG);
+	cleanup_buf struct buf nothing = BUF_INIT;
+
+	assert_int_equal(file_write_atomic(path, "", 0, 0600, false, &e), 0);
+	assert_int_equal(file_read(path, 5, &nothing, &e), 0);
+	assert_string_equal(nothing.data, "");
+	assert_int_equal(nothing.len, 0);
 	assert_int_equal(file_read(dir, 5, &b, &e), -EISDIR);
 	assert_int_equal(file_read("/nosuch/file", 5, &b, &e), -ENOENT);
 	assert_non_null(strstr(err_str(&e), "/nosuch/file"));
