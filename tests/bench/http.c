@@ -4,7 +4,7 @@
  *   bench-http get PORT PATH CONNECTIONS SECONDS       reads of one path
  *   bench-http register PORT CONNECTIONS SECONDS       registrations of ever new jobs, each acknowledged when durable
  *   bench-http latency PORT COMMAND N                  one job after the other: registration to "running" in the API
- *   bench-http chain PORT COMMAND N                    what that cannot do without: request, exec, request, one by one
+ *   bench-http chain PORT COMMAND N                    what that cannot do without: request, folders, exec, request
  *   bench-http ready PORT PATH COMMAND...              starts the command, asks until it answers, leaves it running;
  *                                                      prints "<pid> <us from exec to the answer>"
  *
@@ -13,9 +13,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tests/lib/http_load.h"
@@ -121,7 +123,29 @@ static void latency(int port, const char *command, int count)
 	load_close(&c);
 }
 
-/* ---- its floor: a durable request, an exec, a durable report ---- */
+/* ---- its floor: a durable request, the folders and files of an allocation, an exec, a durable report ---- */
+
+/* As many as a client makes, below the working directory. File systems can be slow at it, above all at giving out inodes
+ * that were freed a moment ago. */
+static void make_folders(int i)
+{
+	static const char *const dirs[] = {"", "/alloc", "/alloc/data", "/alloc/logs", "/alloc/tmp", "/t", "/t/local", "/t/secrets", "/t/tmp"};
+	static const char *const files[] = {"/record", "/t.run", "/alloc/logs/t.stdout.0", "/alloc/logs/t.stderr.0"};
+
+	for (size_t k = 0; k < ARRAY_LEN(dirs); k++) {
+		cleanup_free char *path = xasprintf("chain-%d-%d%s", (int)getpid(), i, dirs[k]);
+
+		if (mkdir(path, 0700) < 0)
+			die("bench-http: %s: %s", path, strerror(errno));
+	}
+	for (size_t k = 0; k < ARRAY_LEN(files); k++) {
+		cleanup_free char *path = xasprintf("chain-%d-%d%s", (int)getpid(), i, files[k]);
+		cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			die("bench-http: %s: %s", path, strerror(errno));
+	}
+}
 
 static void chain(int port, const char *command, int count)
 {
@@ -137,6 +161,7 @@ static void chain(int port, const char *command, int count)
 		pid_t pid;
 
 		load_call(&c, "PUT", "/v1/jobs", NULL, body);
+		make_folders(i);
 		if (posix_spawn(&pid, command, NULL, NULL, argv, environ))
 			die("bench-http: %s does not start", command);
 		load_call(&c, "PUT", "/v1/jobs", NULL, body);
