@@ -464,6 +464,9 @@ static int __attribute__((noinline)) spawn(const char *word, const int *fds, int
 		for (int fd = 0; fd < n; fd++)
 			if (dup2(fds[fd] < 0 ? null : fds[fd], fd) < 0)
 				error = errno;
+		/* Not left to exec, which wakes the parent before it closes anything: what the parent closes in between stayed
+		 * open here, and its loop would be told of it without end. */
+		syscall(SYS_close_range, n, ~0u, 0u);
 		if (!error)
 			execve(path, argv, no_env);
 		error = error ? error : errno;
