@@ -174,6 +174,16 @@ static const struct alloc *survivor(const struct alloc *a)
 	return NULL;
 }
 
+/* The same plan has stopped the other one, too, for a reason of its own: a lower count, another version. */
+static bool both_went(const struct alloc *a)
+{
+	for (LINK_EACH(&a->version->job->allocs, struct alloc, by_job, b))
+		if (b != a && b->index == a->index && str_eq(alloc_group(b)->name, alloc_group(a)->name) && b->desired != DESIRED_RUN &&
+		    b->modify_index == a->modify_index)
+			return true;
+	return false;
+}
+
 /* It was stopped in favour of another one of its name: of the right one? */
 static void check_choice(struct sim *s, const struct alloc *lost)
 {
@@ -183,7 +193,7 @@ static void check_choice(struct sim *s, const struct alloc *lost)
 	struct says x = g ? says_of(g) : (struct says){0};
 	bool runs = lost->observed == OBSERVED_RUNNING;
 
-	if (!won)
+	if (!won && !both_went(lost))
 		sim_fail(s, "one of %s was stopped in favour of another of its name, and there is none", j->id);
 	/* One that has stopped by itself has no claim. */
 	if (!won || !g || lost->observed == OBSERVED_COMPLETE || won->version != lost->version || won->version != j->current || won->observed == OBSERVED_COMPLETE)
