@@ -172,7 +172,9 @@ static int judge(struct watch_nodes *w, const struct scale_in *op)
 		say(w, "Scale-in canceled: %lld node%s free", (long long)op->free, op->free == 1 ? " is" : "s are");
 		return 1;
 	}
-	if (op->force_deadline && clock_now() > op->force_deadline + LATE)
+	bool finishes = op->drain_spec && op->drain_spec->finish_batch; /* builds beyond the deadline, too */
+
+	if (op->force_deadline && !finishes && clock_now() > op->force_deadline + LATE)
 		return give_up(op);
 	return -1;
 }
@@ -230,6 +232,8 @@ static void fill_request(struct cli *c, struct scale_in_request *r, const char *
 	MODEL_SET(scale_in_request, r, filter, arg_str(a, "filter", ""));
 	r->drain_spec = MODEL_NEW(c->arena, drain_spec);
 	MODEL_SET(drain_spec, r->drain_spec, deadline, arg_bool(a, "no-deadline") ? 0 : arg_int(a, "deadline", HOUR));
+	if (!arg_bool(a, "no-deadline") && !arg_given(a, "deadline"))
+		MODEL_SET(drain_spec, r->drain_spec, finish_batch, true);
 	MODEL_SET(drain_spec, r->drain_spec, ignore_system_jobs, arg_bool(a, "ignore-system"));
 	if (arg_given(a, "m"))
 		strmap_set(c->arena, &r->meta, "message", arg_str(a, "m", ""));
@@ -353,7 +357,7 @@ static const struct cmd_flag flags[] = {
     {"count", CMD_INT, "<n>", "So many nodes are to be free. Lower than before: the most expensive ones stay."},
     {"class", CMD_STR, "<class>", "Of this node class."},
     {"filter", CMD_STR, "<expression>", "Of those that match, as with `node status -filter`."},
-    {"deadline", CMD_DUR, "<duration>", "What still runs by then is stopped, so that it is gone then. Default: 1h."},
+    {"deadline", CMD_DUR, "<duration>", "What still runs by then is stopped, so that it is gone then. Default: 1h, none for builds that are to be finished."},
     {"no-deadline", CMD_BOOL, NULL, "Batch work is left to finish for as long as it takes."},
     {"ignore-system", CMD_BOOL, NULL, "Leave allocations of system jobs alone."},
     {"m", CMD_STR, "<text>", "Why, for those who look at the nodes."},

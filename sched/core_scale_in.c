@@ -133,6 +133,9 @@ static void set_spec(struct scale_in *op, const struct scale_in_request *req, in
 		op->drain_spec = MODEL_NEW(a, drain_spec);
 		MODEL_SET(drain_spec, op->drain_spec, deadline, req->drain_spec ? req->drain_spec->deadline : HOUR);
 		MODEL_SET(drain_spec, op->drain_spec, ignore_system_jobs, req->drain_spec && req->drain_spec->ignore_system_jobs);
+		/* An hour is what nobody has named. */
+		if (!req->drain_spec || req->drain_spec->finish_batch)
+			MODEL_SET(drain_spec, op->drain_spec, finish_batch, true);
 	}
 	if (op->drain_spec->deadline > 0)
 		MODEL_SET(scale_in, op, force_deadline, now + op->drain_spec->deadline);

@@ -177,6 +177,31 @@ static void test_the_deadline_ends_it(void **state)
 	world_free(w);
 }
 
+static void test_builds_that_are_to_be_finished_are_cut_off_only_by_a_deadline_that_somebody_named(void **state)
+{
+	struct drain_spec named = {0};
+
+	(void)state;
+	MODEL_SET(drain_spec, &named, deadline, HOUR);
+	for (int i = 0; i < 2; i++) {
+		struct world *w = scale_world(1);
+		struct scale_in_request r = scale_request(1);
+		struct job *j = scale_job(w, "a", "batch", 1, 500);
+
+		strmap_set(w->a, &j->meta, DRAIN_META, DRAIN_FINISH);
+		j->has |= MODEL_BIT(job, meta);
+		scale_on_node(w, j, 0);
+		scale_run(w, j);
+		r.drain_spec = i ? &named : NULL;
+		struct scale_in *op = scale_ask(w, r);
+
+		scale_live(w, 2 * HOUR);
+		assert_string_equal(scale_again(w, op)->status, i ? "complete" : "running");
+		assert_int_equal(scale_placed(w, "a"), i ? 0 : 1);
+		world_free(w);
+	}
+}
+
 /* ---- other hands ---- */
 
 static void drain_by_hand(struct world *w, unsigned n, bool set)
@@ -337,6 +362,7 @@ int main(void)
 	    cmocka_unit_test(test_no_build_is_cut_off_for_a_swap),
 	    cmocka_unit_test(test_work_that_is_being_stopped_is_not_given_back),
 	    cmocka_unit_test(test_the_deadline_ends_it),
+	    cmocka_unit_test(test_builds_that_are_to_be_finished_are_cut_off_only_by_a_deadline_that_somebody_named),
 	    cmocka_unit_test(test_a_drain_changed_by_hand_counts_and_is_never_undone),
 	    cmocka_unit_test(test_a_node_kept_by_hand_is_not_taken_again_by_itself),
 	    cmocka_unit_test(test_a_node_that_nobody_knows_any_more_is_gone),
