@@ -47,6 +47,25 @@ static void put_marks(struct core *c, struct alloc *const *list, uint32_t n, boo
 	}
 }
 
+/* An evaluation of each job that has none due; one may stand in the list more than once. How many, with ids from first_id on. */
+static uint32_t put_evals(struct core *c, struct arena *a, struct job_entry **jobs, uint32_t n, uint32_t first_id, int64_t now,
+    struct strs *ids)
+{
+	uint32_t made = 0;
+
+	qsort(jobs, n, sizeof(*jobs), by_job);
+	for (uint32_t i = 0; i < n && first_id + made < CORE_ID_PLAN; i++) {
+		if ((i && jobs[i] == jobs[i - 1]) || core_eval_is_due(jobs[i]))
+			continue;
+		const struct eval *e = core_eval(c, a, first_id + made++, jobs[i], "node-drain", now);
+
+		entry_eval(&c->entry, e);
+		if (ids)
+			strs_push(a, ids, e->id);
+	}
+	return made;
+}
+
 static struct drain_metadata *next_metadata(struct arena *a, const struct node_entry *n, const char *status, int64_t now)
 {
 	struct drain_metadata *m = n->spec->last_drain ? model_copy(a, &type_drain_metadata, n->spec->last_drain)
@@ -71,17 +90,14 @@ static void put_done(struct core *c, const struct node_entry *n, struct arena *a
 static int carry_out(struct core *c, const struct drain_decision *d, struct arena *a, int64_t now)
 {
 	cleanup_free struct job_entry **jobs = xcalloc((size_t)d->n_soft + d->n_hard + 1, sizeof(*jobs));
-	uint32_t n = 0, made = 0;
+	uint32_t n = 0;
 
 	core_begin(c, now);
 	put_marks(c, d->soft, d->n_soft, true, jobs, &n);
 	put_marks(c, d->hard, d->n_hard, false, jobs, &n);
 	for (uint32_t i = 0; i < d->n_done; i++)
 		put_done(c, d->done[i], a, now);
-	qsort(jobs, n, sizeof(*jobs), by_job);
-	for (uint32_t i = 0; i < n; i++)
-		if ((!i || jobs[i] != jobs[i - 1]) && !core_eval_is_due(jobs[i]))
-			entry_eval(&c->entry, core_eval(c, a, made++, jobs[i], "node-drain", now));
+	put_evals(c, a, jobs, n, 0, now, NULL);
 	return entry_is_empty(&c->entry) ? 0 : core_append(c, NULL, NULL);
 }
 
@@ -133,14 +149,19 @@ static struct drain_strategy *make_strategy(
 	return d;
 }
 
-/* What has not been replaced yet stays; what has goes on to its end. */
-static void put_unmarks(struct core *c, const struct node_entry *n)
+/* What has not been replaced yet stays; what has goes on to its end. The jobs of what stays, and how many: their replacements
+ * are wanted no longer. */
+static uint32_t put_unmarks(struct core *c, const struct node_entry *n, struct job_entry **jobs)
 {
 	const struct desired_transition none = {0};
+	uint32_t n_jobs = 0;
 
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x))
-		if (drain_is_soft(x) && !drain_successor(c->state, x))
+		if (drain_is_soft(x) && !drain_successor(c->state, x)) {
 			entry_alloc_transition(&c->entry, x->id, &none);
+			jobs[n_jobs++] = x->version->job;
+		}
+	return n_jobs;
 }
 
 /* Who changes a drain of an operation that takes nodes away makes it his own. */
@@ -161,6 +182,8 @@ uint32_t core_put_drain(struct core *c, struct arena *a, struct node_entry *n, c
 {
 	const struct drain_strategy *old = n->spec->drain_strategy;
 	bool eligible = req->spec ? false : n->eligible || req->mark_eligible;
+	cleanup_free struct job_entry **stay = xcalloc((size_t)n->n_allocs + 1, sizeof(*stay));
+	uint32_t n_stay = 0;
 	struct drain_metadata *last = next_metadata(a, n, req->spec ? DRAIN_DRAINING : DRAIN_CANCELED, now);
 
 	if (req->spec && !old) {
@@ -175,10 +198,11 @@ uint32_t core_put_drain(struct core *c, struct arena *a, struct node_entry *n, c
 	if (!str_empty(req->accessor))
 		MODEL_SET(drain_metadata, last, accessor_id, req->accessor);
 	if (!req->spec)
-		put_unmarks(c, n);
+		n_stay = put_unmarks(c, n, stay);
 	entry_node_drain(&c->entry, n->id, req->spec ? make_strategy(a, req->spec, old, now) : NULL, last, eligible,
 	    !req->spec ? "Node drain disabled" : old ? "Node drain strategy updated" : "Node drain strategy set");
-	return !req->spec && eligible ? core_put_node_evals(c, a, n, first_id, now, eval_ids) : 0;
+	return eligible ? core_put_node_evals(c, a, n, first_id, now, eval_ids)
+			: put_evals(c, a, stay, n_stay, first_id, now, eval_ids);
 }
 
 int core_node_drain(struct core *c, struct uuid id, const struct core_drain_request *req, int64_t now,

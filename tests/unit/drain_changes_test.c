@@ -24,6 +24,27 @@ static void test_a_drain_that_is_canceled_leaves_things_as_they_are(void **state
 	world_free(w);
 }
 
+static void test_replacements_of_a_canceled_drain_wait_no_longer_though_the_node_stays_ineligible(void **state UNUSED)
+{
+	struct world *w = drains_world(1);
+
+	world_run_job(w, drains_service(w, "web", 3, 2));
+	world_settle(w);
+	drains_obey(w);
+	drains_live(w, 30 * SECOND);
+	drains_set(w, 0, HOUR, false);
+	drains_live(w, MINUTE);
+	const struct group_summary *sum = objmap_get(&world_job(w, "web")->summary, "g");
+	assert_int_equal(sum->queued, 2);
+	assert_non_null(world_job(w, "web")->blocked);
+	drains_cancel(w, 0, false);
+	assert_false(world_node(w, 0)->eligible);
+	assert_int_equal(sum->queued, 0);
+	assert_null(world_job(w, "web")->blocked);
+	assert_int_equal(drains_running(w, "web"), 3);
+	world_free(w);
+}
+
 static void test_a_drain_can_be_changed_while_it_goes_on(void **state UNUSED)
 {
 	struct world *w = drains_world(1);
@@ -316,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_drain_that_is_canceled_leaves_things_as_they_are),
+	    cmocka_unit_test(test_replacements_of_a_canceled_drain_wait_no_longer_though_the_node_stays_ineligible),
 	    cmocka_unit_test(test_a_drain_can_be_changed_while_it_goes_on),
 	    cmocka_unit_test(test_a_replacement_that_fails_is_replaced_and_the_old_one_waits),
 	    cmocka_unit_test(test_health_that_the_client_reports_counts),
