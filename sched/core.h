@@ -191,7 +191,7 @@ int core_node_evaluate(struct core *core, struct uuid id, int64_t now, struct st
 int core_node_purge(struct core *core, struct uuid id, int64_t now, struct strs *eval_ids, struct arena *a,
     uint64_t *index, struct err *e);
 /* What a node should run, for its blocking read. What changed after since; everything (and out->complete) when since is 0, or
- * lies before the node's registration. */
+ * lies before the node's registration. A node that is not ready hears only what it has to stop. */
 void core_node_work(struct core *core, struct arena *a, struct uuid id, uint64_t since, struct node_work *out);
 
 /* What the node observes. u->complete: the `report` of its return that this ends; it gets work again. */

@@ -293,7 +293,8 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	/* A node that was forgotten and came back begins anew, whatever it has heard before; so does one that missed what ended. */
 	if (since < n->create_index || since < n->gone_index)
 		since = 0;
-	/* One that was away has to tell first what it has: what was given up meanwhile may go on. All is to be asked again then. */
+	/* One that was away has to tell first what it has: what was given up meanwhile may go on, and what the servers have forgotten
+	 * may be in the way of what it does not have yet. All is to be asked again then. */
 	bool ready = n->status == NODE_READY;
 	if (!ready)
 		MODEL_SET(node_work, out, index, (int64_t)since);
@@ -301,7 +302,7 @@ void core_node_work(struct core *c, struct arena *a, struct uuid id, uint64_t si
 	cleanup_free struct job_version **versions = xcalloc(n->n_allocs + 1, sizeof(struct job_version *));
 	uint32_t count = 0;
 	for (LINK_EACH(&n->allocs, struct alloc, by_node, x)) {
-		if (x->alloc_modify_index <= since || (!ready && absence_is_given_up(x)))
+		if (x->alloc_modify_index <= since || (!ready && (x->desired == DESIRED_RUN || absence_is_given_up(x))))
 			continue;
 		/* Versions count anew when a purged job's name is taken again. */
 		bool of_another = x->version->modify_index < x->version->job->create_index;

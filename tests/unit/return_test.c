@@ -456,6 +456,31 @@ static void test_it_is_not_asked_to_stop_what_was_given_up_before_it_has_told_of
 	world_free(w);
 }
 
+/* It may have been forgotten and have registered anew, and still runs what it had before: that goes first, by a complete answer. */
+static void test_what_it_has_not_begun_is_not_begun_before_it_has_told_what_it_has(void **state UNUSED)
+{
+	struct world *w = world_new();
+
+	world_add_node(w, 0);
+	struct job *j = away_job(w, "service", 1);
+
+	MODEL_SET(disconnect_strategy, away_block(w, j, 0), replace, false);
+	away_run(w, j);
+	struct alloc *a = world_first_alloc(w, "web");
+
+	assert_int_equal(work_of(w, 0).allocs.n, 1);
+	away_fall_silent(w, 0);
+	uint64_t report = hear(w, 0);
+
+	assert_int_equal(a->observed, OBSERVED_UNKNOWN);
+	assert_int_equal(work_of(w, 0).allocs.n, 0);
+	assert_false(work_of(w, 0).complete);
+	tell(w, 0, report, NULL);
+	assert_int_equal(work_of(w, 0).allocs.n, 1);
+	assert_true(work_of(w, 0).complete);
+	world_free(w);
+}
+
 static void test_a_node_that_never_tells_is_ready_after_a_while_and_asked_to_stop_what_was_given_up(void **state UNUSED)
 {
 	struct alloc *original, *copy;
@@ -565,6 +590,7 @@ int main(void)
 	    cmocka_unit_test(test_a_node_that_was_emptied_gets_nothing_back),
 	    cmocka_unit_test(test_a_node_that_has_told_nothing_is_initializing_and_gets_no_work),
 	    cmocka_unit_test(test_it_is_not_asked_to_stop_what_was_given_up_before_it_has_told_of_it),
+	    cmocka_unit_test(test_what_it_has_not_begun_is_not_begun_before_it_has_told_what_it_has),
 	    cmocka_unit_test(test_a_node_that_never_tells_is_ready_after_a_while_and_asked_to_stop_what_was_given_up),
 	    cmocka_unit_test(test_the_end_of_an_earlier_report_makes_nobody_ready),
 	    cmocka_unit_test(test_a_node_with_nothing_to_tell_is_ready_at_once),
