@@ -162,7 +162,6 @@ static void check_missing(struct sim *s, const struct loads *l, struct job_entry
 {
 	cleanup_arena struct arena *a = arena_new();
 	const struct wait_reason *why = core_why(s->core, a, j, g->name, s->now);
-	const struct group_summary *sum = objmap_get(&j->summary, g->name);
 	struct counts c = count_nodes(s, l, j, g);
 
 	if (!why || str_empty(why->text) || str_empty(why->code)) {
@@ -176,8 +175,16 @@ static void check_missing(struct sim *s, const struct loads *l, struct job_entry
 		    (long long)missing, (long long)c.fitting, why->text);
 	if (!j->blocked)
 		sim_fail(s, "%s.%s misses %lld, and no evaluation waits for room", j->id, g->name, (long long)missing);
-	if (!t->failed && !t->old && (!sum || sum->queued != missing + t->leaving))
-		sim_fail(s, "%s.%s misses %lld, and %u are queued", j->id, g->name, (long long)missing, sum ? sum->queued : 0);
+}
+
+/* The missing are queued, and so are replacements of what leaves a draining node. */
+static void check_queued(struct sim *s, const struct job_entry *j, const struct task_group *g, int64_t missing, const struct tally *t)
+{
+	const struct group_summary *sum = objmap_get(&j->summary, g->name);
+	uint32_t queued = sum ? sum->queued : 0;
+
+	if (!t->failed && !t->old && queued != missing + t->leaving)
+		sim_fail(s, "%s.%s misses %lld, and %u leave, and %u are queued", j->id, g->name, (long long)missing, t->leaving, queued);
 }
 
 /* Where would one more fit, were this allocation of an older version not there? */
@@ -236,6 +243,7 @@ static void check_counted(struct sim *s, const struct loads *l, struct job_entry
 		sim_fail(s, "%s.%s wants %lld and has %u live", j->id, g->name, (long long)g->count, t.live);
 	if (missing > 0)
 		check_missing(s, l, j, g, missing, &t);
+	check_queued(s, j, g, MAX(missing, 0), &t);
 	if (t.old)
 		check_old(s, l, j, g, &t, missing);
 }
