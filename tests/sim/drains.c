@@ -256,6 +256,13 @@ static const struct alloc *newest(const struct sim *s, const struct alloc *a)
 	return last;
 }
 
+bool drains_replaced_by_away(const struct sim *s, const struct alloc *a)
+{
+	const struct alloc *next = drains_mark(a) == MARK_SOFT ? newest(s, a) : NULL;
+
+	return next && rules_runs(next) && away_may_stay(next);
+}
+
 void drains_check_stop(struct sim *s, const struct alloc *a)
 {
 	char id[UUID_STR];
@@ -428,8 +435,11 @@ static const char *code_of(const struct drain_answer *d, const struct alloc *a)
 /* It has waited for half an hour, and nothing can be done about it. */
 static void check_waits(struct sim *s, const struct loads *l, const struct drain_answer *said, const struct alloc *a)
 {
-	bool soft = drains_mark(a) == MARK_SOFT;
-	const char *want = !str_eq(a->version->spec->type, "service") ? NULL : soft ? "replacement-unplaced" : "max-parallel";
+	bool soft = drains_mark(a) == MARK_SOFT, away = drains_replaced_by_away(s, a);
+	const char *want = !str_eq(a->version->spec->type, "service") ? NULL
+	    : away ? "replacement-unhealthy"
+	    : soft ? "replacement-unplaced"
+		   : "max-parallel";
 	char id[UUID_STR];
 
 	uuid_format(a->id, id);
@@ -437,9 +447,9 @@ static void check_waits(struct sim *s, const struct loads *l, const struct drain
 		sim_fail(s, "%s of %s keeps %s from being drained", id, a->version->job->id, a->node->spec->name);
 	else if (!str_eq(code_of(said, a), want))
 		sim_fail(s, "%s of %s waits for \"%s\"; the cause given is \"%s\"", id, a->version->job->id, want, code_of(said, a));
-	else if (soft && newest(s, a) && rules_runs(newest(s, a)))
+	else if (soft && !away && newest(s, a) && rules_runs(newest(s, a)))
 		sim_fail(s, "%s of %s has a replacement that runs, and is not stopped", id, a->version->job->id);
-	else if (soft && fits_somewhere(s, l, a))
+	else if (soft && !away && fits_somewhere(s, l, a))
 		sim_fail(s, "%s of %s could be replaced elsewhere, and is not", id, a->version->job->id);
 	else if (!soft && on_the_way(a) < allowed(a))
 		sim_fail(s, "%s of %s waits for others, and too few are on their way", id, a->version->job->id);

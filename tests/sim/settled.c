@@ -145,7 +145,8 @@ static void tally_group(const struct sim *s, const struct job_entry *j, const ch
 {
 	memset(t, 0, sizeof(*t));
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
-		if (!str_eq(alloc_group(a)->name, group) || a->desired != DESIRED_RUN)
+		/* Of two of one name the replacement is the one that counts. */
+		if (!str_eq(alloc_group(a)->name, group) || a->desired != DESIRED_RUN || (rules_live(a) && drains_replaced_by_away(s, a)))
 			continue;
 		t->live += rules_live(a);
 		t->complete += a->observed == OBSERVED_COMPLETE;

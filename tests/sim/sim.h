@@ -293,6 +293,8 @@ void drains_check_mark(struct sim *s, const struct alloc *a); /* another mark th
 void drains_check_stop(struct sim *s, const struct alloc *a); /* as it "is being migrated" */
 /* Does a, under the same name, replace b, which still runs on a node that is drained? */
 bool drains_beside(const struct sim *s, const struct alloc *a, const struct alloc *b);
+/* Goes when its replacement proves itself, which is where nobody can reach it, and is waited for. */
+bool drains_replaced_by_away(const struct sim *s, const struct alloc *a);
 void drains_check_settled(struct sim *s, const struct loads *l);
 
 /* ---- scale_ins.c ---- */
