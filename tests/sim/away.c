@@ -165,11 +165,13 @@ static bool is_older(const struct alloc *a, const struct alloc *b)
 	return a->create_index != b->create_index ? a->create_index < b->create_index : uuid_cmp(a->id, b->id) < 0;
 }
 
+/* One that has failed has the name before another that has stopped by itself. */
 static const struct alloc *survivor(const struct alloc *a)
 {
 	for (LINK_EACH(&a->version->job->allocs, struct alloc, by_job, b))
 		if (b != a && b->desired == DESIRED_RUN && b->index == a->index && str_eq(alloc_group(b)->name, alloc_group(a)->name) &&
-		    (rules_live(b) || b->observed == OBSERVED_COMPLETE) && b->observed != OBSERVED_UNKNOWN)
+		    (rules_live(b) || b->observed == OBSERVED_COMPLETE || (b->observed == OBSERVED_FAILED && !rules_live(a))) &&
+		    b->observed != OBSERVED_UNKNOWN)
 			return b;
 	return NULL;
 }
@@ -196,7 +198,7 @@ static void check_choice(struct sim *s, const struct alloc *lost)
 	if (!won && !both_went(lost))
 		sim_fail(s, "one of %s was stopped in favour of another of its name, and there is none", j->id);
 	/* One that has stopped by itself has no claim. */
-	if (!won || !g || lost->observed == OBSERVED_COMPLETE || won->version != lost->version || won->version != j->current || won->observed == OBSERVED_COMPLETE)
+	if (!won || !g || !rules_live(lost) || won->version != lost->version || won->version != j->current || won->observed == OBSERVED_COMPLETE)
 		return;
 	bool won_runs = won->observed == OBSERVED_RUNNING, older = is_older(won, lost);
 	const char *wrong = NULL;
