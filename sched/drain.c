@@ -286,14 +286,16 @@ static struct words why_soft(const struct state *s, const struct alloc *x, int64
 	const struct alloc *next = drain_successor(s, x);
 	char id[UUID_STR];
 
-	if (next)
+	if (next && alloc_is_live(next))
 		return (struct words){"replacement-unhealthy",
 		    arena_printf(a, "its replacement %s is %s and has yet to prove itself healthy", uuid_format(next->id, id),
 		        observed_names[next->observed])};
 	const struct wait_reason *w = why_group(s, x->version->job, alloc_group(x)->name, 0, now, a);
+	const char *why = w && w->text ? w->text : "the scheduler has yet to come to it";
 
-	return (struct words){"replacement-unplaced",
-	    arena_printf(a, "its replacement is not placed: %s", w && w->text ? w->text : "the scheduler has yet to come to it")};
+	return (struct words){"replacement-unplaced", !next ? arena_printf(a, "its replacement is not placed: %s", why)
+	    : arena_printf(a, "its replacement %s is %s, and the next one is not placed: %s", uuid_format(next->id, id),
+		  observed_names[next->observed], why)};
 }
 
 /* What its client says of the tasks that have not ended. */

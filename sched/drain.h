@@ -19,7 +19,7 @@
  * codes of what it waits for
  *   batch-running          left to finish
  *   max-parallel           others of its group are on their way
- *   replacement-unplaced   no node has room for the replacement
+ *   replacement-unplaced   no node has room for the replacement; or it has ended, and is not replaced (yet)
  *   replacement-unhealthy  it runs, and has yet to prove itself
  *   system-last            waits for the others
  *   stopping               asked to stop

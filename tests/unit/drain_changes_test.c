@@ -80,6 +80,9 @@ static void test_a_replacement_that_fails_is_replaced_and_the_old_one_waits(void
 	drains_report(w, next, "failed", -1);
 	world_live(w, SECOND);
 	assert_int_equal(old->desired, DESIRED_RUN);
+	assert_string_equal(drains_code(w, 0), "replacement-unplaced");
+	const struct drain_wait *wait = drains_describe(w, 0)->waits.v[0];
+	assert_non_null(strstr(wait->reason, " is failed, and the next one is not placed: "));
 	drains_live(w, 5 * MINUTE);
 	assert_int_equal(old->desired, DESIRED_STOP);
 	assert_int_equal(drains_running(w, "web"), 1);
