@@ -146,6 +146,14 @@ static void add_failed(struct reconcile *c, struct side *g, struct member *m)
 	}
 }
 
+/* Its replacement cannot be reached, and its node is drained no longer: it stays, as long as that is so. */
+static bool is_to_stay(const struct reconcile *c, const struct alloc *a)
+{
+	const struct alloc *next = drain_is_soft(a) && a->node && !a->node->draining ? drain_successor(c->r->state, a) : NULL;
+
+	return next && absence_is(next);
+}
+
 /* One on its way from a draining node: when its replacement is there, that one has its name. It goes when the replacement has proved
  * itself, or when it was told to go whatever comes. */
 static bool has_successor(struct reconcile *c, struct alloc *a)
@@ -180,7 +188,7 @@ static void judge_absent(struct reconcile *c, struct member *m)
 static bool judge(struct reconcile *c, struct side *g, struct member *m)
 {
 	struct alloc *a = m->alloc;
-	const struct desired_transition *t = a->extra ? a->extra->transition : NULL;
+	const struct desired_transition *t = a->extra && !is_to_stay(c, a) ? a->extra->transition : NULL;
 	if (a->observed == OBSERVED_LOST)
 		return false;
 	if (!alloc_is_live(a) && t && t->reschedule) {

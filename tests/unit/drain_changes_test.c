@@ -249,21 +249,53 @@ static struct alloc *on_its_way(struct world *w, struct alloc **old)
 	return next;
 }
 
+static void only_beats(struct world *w, unsigned node, int64_t d)
+{
+	for (int64_t end = w->now + d; w->now < end; world_settle(w)) {
+		struct core_node_reply out;
+
+		world_pass_time(w, SECOND);
+		assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(node), w->now, &out, NULL), 0);
+	}
+}
+
 static void test_a_drained_node_that_goes_down_leaves_the_one_replacement(void **state UNUSED)
 {
 	struct world *w = drains_world(1);
 	struct alloc *old, *next = on_its_way(w, &old);
 
-	for (int64_t end = w->now + MINUTE; w->now < end; world_settle(w)) {
-		struct core_node_reply out;
-
-		world_pass_time(w, SECOND);
-		assert_int_equal(core_node_heartbeat(w->c, fixture_node_id(1), w->now, &out, NULL), 0);
-	}
+	only_beats(w, 1, MINUTE);
 	assert_int_equal(world_node(w, 0)->status, NODE_DOWN);
 	assert_int_equal(old->observed, OBSERVED_LOST);
 	assert_int_equal(next->desired, DESIRED_RUN);
 	assert_int_equal(world_job(w, "web")->n_allocs, 2);
+	world_free(w);
+}
+
+/* Nobody waits for what is out of reach and is not to be replaced: the one that runs on is all that there is of its job. */
+static void test_one_whose_replacement_is_out_of_reach_after_a_canceled_drain_follows_its_job(void **state UNUSED)
+{
+	struct world *w = drains_world(1);
+	struct job *j = drains_service(w, "web", 1, 1);
+	struct task_group *g = j->task_groups.v[0];
+
+	MODEL_SET(task_group, g, prevent_reschedule_on_lost, true);
+	world_run_job(w, j);
+	world_settle(w);
+	drains_obey(w);
+	struct alloc *old = world_first_alloc(w, "web");
+	world_add_node(w, 1);
+	drains_set(w, 0, HOUR, false);
+	struct alloc *next = drain_successor(core_state(w->c), old);
+	drains_cancel(w, 0, true);
+	only_beats(w, 0, MINUTE);
+	assert_int_equal(next->observed, OBSERVED_UNKNOWN);
+	assert_int_equal(old->desired, DESIRED_RUN);
+	MODEL_SET(resources, ((struct task *)g->tasks.v[0])->resources, cpu, 20);
+	world_run_job(w, j);
+	world_settle(w);
+	assert_int_equal(old->desired, DESIRED_STOP);
+	assert_ptr_equal(drain_successor(core_state(w->c), old)->version, world_job(w, "web")->current);
 	world_free(w);
 }
 
@@ -350,6 +382,7 @@ int main(void)
 	    cmocka_unit_test(test_a_drain_that_is_done_stays_done_when_its_node_registers_again),
 	    cmocka_unit_test(test_a_node_that_drains_itself_takes_nothing_until_another_agent_registers),
 	    cmocka_unit_test(test_a_drained_node_that_goes_down_leaves_the_one_replacement),
+	    cmocka_unit_test(test_one_whose_replacement_is_out_of_reach_after_a_canceled_drain_follows_its_job),
 	    cmocka_unit_test(test_one_that_fails_when_it_has_been_replaced_is_not_replaced_again),
 	    cmocka_unit_test(test_max_parallel_is_what_the_job_says_today),
 	    cmocka_unit_test(test_a_thousand_go_together_when_their_groups_allow_it),
