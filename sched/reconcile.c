@@ -146,12 +146,17 @@ static void add_failed(struct reconcile *c, struct side *g, struct member *m)
 	}
 }
 
-/* Its replacement cannot be reached, and its node is drained no longer: it stays, as long as that is so. */
+/* The drain of its node was canceled when it had been replaced, and its replacement cannot be reached, or is lost meanwhile: it stays,
+ * as long as that is so. */
 static bool is_to_stay(const struct reconcile *c, const struct alloc *a)
 {
-	const struct alloc *next = drain_is_soft(a) && a->node && !a->node->draining ? drain_successor(c->r->state, a) : NULL;
+	const struct drain_metadata *last = drain_is_soft(a) && a->node ? a->node->spec->last_drain : NULL;
 
-	return next && absence_is(next);
+	if (!last || !str_eq(last->status, DRAIN_CANCELED))
+		return false;
+	const struct alloc *next = drain_successor(c->r->state, a);
+
+	return !next || absence_is(next);
 }
 
 /* One on its way from a draining node: when its replacement is there, that one has its name. It goes when the replacement has proved

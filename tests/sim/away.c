@@ -289,8 +289,10 @@ static bool should_have_stopped(const struct sim *s, const struct copy *c)
 
 static void check_pair(struct sim *s, const struct copy *a, const struct copy *b)
 {
-	if (drains_beside(s, a->alloc, b->alloc) || drains_beside(s, b->alloc, a->alloc))
+	if (drains_beside(s, a->alloc, b->alloc) || drains_beside(s, b->alloc, a->alloc)) {
+		a->local->twice_since = b->local->twice_since = NEVER;
 		return;
+	}
 	const struct node_entry *n = a->alloc->node;
 	bool waited = n && is_silent(n) && b->alloc->create_time > n->status_since; /* else it was made for another reason */
 

@@ -141,29 +141,33 @@ struct tally {
 	uint32_t live, complete, failed, old, leaving;
 };
 
-/* What is softly on its way waits to be replaced, or for its replacement to prove itself. */
-static bool is_succeeded(const struct sim *s, const struct alloc *a)
+/* Does it wait to be replaced? Not when it has been, nor when the drain was canceled after that and nothing is left of what came. */
+static bool wants_next(const struct sim *s, const struct alloc *a)
 {
+	const struct drain_metadata *drain = a->node->spec->last_drain;
 	const struct alloc *last = a;
 
+	if (drains_mark(a) != MARK_SOFT || (drain && str_eq(drain->status, "canceled")))
+		return false;
 	while (last && last->extra && !uuid_is_nil(last->extra->next))
 		last = state_alloc(core_state(s->core), last->extra->next);
-	return last && last != a && rules_runs(last);
+	return !last || last == a || !rules_runs(last);
 }
 
 static void tally_group(const struct sim *s, const struct job_entry *j, const char *group, struct tally *t)
 {
 	memset(t, 0, sizeof(*t));
 	for (LINK_EACH(&j->allocs, struct alloc, by_job, a)) {
-		/* Of two of one name the replacement is the one that counts. */
-		if (!str_eq(alloc_group(a)->name, group) || a->desired != DESIRED_RUN || (rules_live(a) && drains_replaced_by_away(s, a)))
+		if (!str_eq(alloc_group(a)->name, group) || a->desired != DESIRED_RUN)
 			continue;
-		/* What may be out of reach for ever, while what it was to replace runs on, is one too many until it is back. */
-		t->live += rules_live(a) && !(away_may_stay(a) && away_is_shadow(a));
+		/* Of two of one name the replacement is the one that counts; when that is out of reach, the other one, unless it is, too. */
+		bool counts = a->observed == OBSERVED_UNKNOWN ? !drains_replaced_by_away(s, a) && !(away_may_stay(a) && away_is_shadow(a)) : true;
+
+		t->live += rules_live(a) && counts;
 		t->complete += a->observed == OBSERVED_COMPLETE;
 		t->failed += a->observed == OBSERVED_FAILED && !away_has_next(s, a);
 		/* One that is to be replaced first may be of any version; its replacement is a new one. */
-		t->leaving += rules_live(a) && a->observed != OBSERVED_UNKNOWN && drains_mark(a) == MARK_SOFT && !is_succeeded(s, a);
+		t->leaving += rules_live(a) && a->observed != OBSERVED_UNKNOWN && a->node && wants_next(s, a);
 		/* What nobody can reach stays as it is. */
 		t->old += rules_live(a) && a->observed != OBSERVED_UNKNOWN && a->version != j->current && drains_mark(a) != MARK_SOFT;
 	}

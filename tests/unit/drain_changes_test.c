@@ -299,6 +299,28 @@ static void test_one_whose_replacement_is_out_of_reach_after_a_canceled_drain_fo
 	world_free(w);
 }
 
+static void test_one_whose_replacement_is_lost_after_a_canceled_drain_stays(void **state UNUSED)
+{
+	struct world *w = drains_world(1);
+
+	world_run_job(w, drains_service(w, "web", 1, 1));
+	world_settle(w);
+	drains_obey(w);
+	struct alloc *old = world_first_alloc(w, "web");
+	world_add_node(w, 1);
+	drains_set(w, 0, HOUR, false);
+	struct alloc *next = drain_successor(core_state(w->c), old);
+	drains_cancel(w, 0, true);
+	only_beats(w, 0, MINUTE);
+	assert_int_equal(next->observed, OBSERVED_LOST);
+	world_run_job(w, drains_service(w, "web", 2, 1));
+	drains_live(w, MINUTE);
+	assert_int_equal(old->desired, DESIRED_RUN);
+	assert_int_equal(drains_running(w, "web"), 2);
+	assert_int_equal(world_job(w, "web")->n_allocs, 3);
+	world_free(w);
+}
+
 static struct alloc *named(struct world *w, const char *id, uint32_t index)
 {
 	for (LINK_EACH(&world_job(w, id)->allocs, struct alloc, by_job, a))
@@ -383,6 +405,7 @@ int main(void)
 	    cmocka_unit_test(test_a_node_that_drains_itself_takes_nothing_until_another_agent_registers),
 	    cmocka_unit_test(test_a_drained_node_that_goes_down_leaves_the_one_replacement),
 	    cmocka_unit_test(test_one_whose_replacement_is_out_of_reach_after_a_canceled_drain_follows_its_job),
+	    cmocka_unit_test(test_one_whose_replacement_is_lost_after_a_canceled_drain_stays),
 	    cmocka_unit_test(test_one_that_fails_when_it_has_been_replaced_is_not_replaced_again),
 	    cmocka_unit_test(test_max_parallel_is_what_the_job_says_today),
 	    cmocka_unit_test(test_a_thousand_go_together_when_their_groups_allow_it),
