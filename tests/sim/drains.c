@@ -435,6 +435,9 @@ static const char *code_of(const struct drain_answer *d, const struct alloc *a)
 /* It has waited for half an hour, and nothing can be done about it. */
 static void check_waits(struct sim *s, const struct loads *l, const struct drain_answer *said, const struct alloc *a)
 {
+	cleanup_arena struct arena *arena = arena_new();
+	const struct wait_reason *why = core_why(s->core, arena, a->version->job, alloc_group(a)->name, s->now);
+	bool exhausted = newest(s, a) && newest(s, a)->observed == OBSERVED_FAILED && why && str_eq(why->code, "reschedule-exhausted");
 	bool soft = drains_mark(a) == MARK_SOFT, away = drains_replaced_by_away(s, a);
 	const char *want = !str_eq(a->version->spec->type, "service") ? NULL
 	    : away ? "replacement-unhealthy"
@@ -449,7 +452,7 @@ static void check_waits(struct sim *s, const struct loads *l, const struct drain
 		sim_fail(s, "%s of %s waits for \"%s\"; the cause given is \"%s\"", id, a->version->job->id, want, code_of(said, a));
 	else if (soft && !away && newest(s, a) && rules_runs(newest(s, a)))
 		sim_fail(s, "%s of %s has a replacement that runs, and is not stopped", id, a->version->job->id);
-	else if (soft && !away && fits_somewhere(s, l, a))
+	else if (soft && !away && !exhausted && fits_somewhere(s, l, a))
 		sim_fail(s, "%s of %s could be replaced elsewhere, and is not", id, a->version->job->id);
 	else if (!soft && on_the_way(a) < allowed(a))
 		sim_fail(s, "%s of %s waits for others, and too few are on their way", id, a->version->job->id);

@@ -154,6 +154,18 @@ static bool wants_next(const struct sim *s, const struct alloc *a)
 	return !last || last == a || !rules_runs(last);
 }
 
+/* Of several copies of one name, as there are when a machine was away, the work of one counts; and none of an older version. */
+static bool counts_as_done(const struct job_entry *j, const struct alloc *a)
+{
+	if (a->observed != OBSERVED_COMPLETE || a->version != j->current)
+		return false;
+	for (LINK_EACH(&j->allocs, struct alloc, by_job, b))
+		if (b->observed == OBSERVED_COMPLETE && b->desired == DESIRED_RUN && b->version == j->current && b->group == a->group &&
+		    b->index == a->index)
+			return b == a;
+	return false;
+}
+
 static void tally_group(const struct sim *s, const struct job_entry *j, const char *group, struct tally *t)
 {
 	memset(t, 0, sizeof(*t));
@@ -164,7 +176,7 @@ static void tally_group(const struct sim *s, const struct job_entry *j, const ch
 		bool counts = a->observed == OBSERVED_UNKNOWN ? !drains_replaced_by_away(s, a) && !(away_may_stay(a) && away_is_shadow(a)) : true;
 
 		t->live += rules_live(a) && counts;
-		t->complete += a->observed == OBSERVED_COMPLETE;
+		t->complete += counts_as_done(j, a);
 		t->failed += a->observed == OBSERVED_FAILED && !away_has_next(s, a);
 		/* One that is to be replaced first may be of any version; its replacement is a new one. */
 		t->leaving += rules_live(a) && a->observed != OBSERVED_UNKNOWN && a->node && wants_next(s, a);
