@@ -258,19 +258,23 @@ static void cut(struct side *g)
 			}
 }
 
+void reconcile_stop_waiting(struct reconcile *c, const struct alloc *next, const struct alloc *but)
+{
+	for (const struct alloc *x = next; x && x->extra && !uuid_is_nil(x->extra->previous);) {
+		struct alloc *before = state_alloc(c->r->state, x->extra->previous);
+		if (before && before != but && drain_is_soft(before) && alloc_is_live(before) && !absence_is(before))
+			reconcile_stop(c, before, -1, SAY_NOT_NEEDED);
+		x = before;
+	}
+}
+
 static void stop_member(struct reconcile *c, struct member *m)
 {
 	if (m->fate == FATE_LOST || m->fate == FATE_AWAY)
 		stop_absent(c, m->alloc, SAY_NOT_NEEDED);
 	else if (m->fate != FATE_DONE)
 		reconcile_stop(c, m->alloc, -1, SAY_NOT_NEEDED);
-	/* Nor is the one on a draining node that waits for it to prove itself. */
-	for (const struct alloc *x = m->alloc; x && x->extra && !uuid_is_nil(x->extra->previous);) {
-		struct alloc *before = state_alloc(c->r->state, x->extra->previous);
-		if (before && drain_is_soft(before) && alloc_is_live(before) && !absence_is(before))
-			reconcile_stop(c, before, -1, SAY_NOT_NEEDED);
-		x = before;
-	}
+	reconcile_stop_waiting(c, m->alloc, NULL);
 }
 
 /* A place that is taken over for another reason than a failure keeps count of the failures before. */

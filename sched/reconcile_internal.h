@@ -60,6 +60,8 @@ void reconcile_lose(struct reconcile *c, struct alloc *a);
 void reconcile_leave_unknown(struct reconcile *c, struct alloc *a, int64_t until);
 /* The same of one that nothing takes the place of. */
 void reconcile_wait_for(struct reconcile *c, const struct side *g, struct alloc *a, int64_t until);
+/* Stops, but for one, who waits on draining nodes for `next`, which is not needed, to prove itself. */
+void reconcile_stop_waiting(struct reconcile *c, const struct alloc *next, const struct alloc *but);
 /* sched/reconcile_names.c. Members in order of their indexes: where several have one name, as after a node came back, one of
  * them has it from here on, and the others are dealt with. */
 void reconcile_names(struct reconcile *c, struct side *g, struct desired_updates *u);

@@ -71,7 +71,7 @@ static bool older_has_name(const struct reconcile *c, const struct side *g, cons
 	return class_of(x) < classes[FATE_HOLDS] && older_goes_on(c, g, x->alloc, y->alloc);
 }
 
-static void settle_other(struct reconcile *c, struct member *m, struct desired_updates *u)
+static void settle_other(struct reconcile *c, struct member *m, const struct alloc *best, struct desired_updates *u)
 {
 	switch (m->fate) {
 	case FATE_DONE:
@@ -88,6 +88,7 @@ static void settle_other(struct reconcile *c, struct member *m, struct desired_u
 		reconcile_stop(c, m->alloc, -1, m->failed ? SAY_NOT_NEEDED : SAY_RECONNECTED);
 		u->stop++;
 		u->reconnect += !m->failed;
+		reconcile_stop_waiting(c, m->alloc, best);
 	}
 }
 
@@ -113,7 +114,7 @@ void reconcile_names(struct reconcile *c, struct side *g, struct desired_updates
 		}
 		for (uint32_t k = i; k < end; k++)
 			if (k != best)
-				settle_other(c, &g->members[k], u);
+				settle_other(c, &g->members[k], g->members[best].alloc, u);
 		g->members[n++] = g->members[best];
 	}
 	g->n = n;

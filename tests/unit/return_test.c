@@ -408,6 +408,28 @@ static void test_a_node_that_was_emptied_gets_nothing_back(void **state UNUSED)
 	world_free(w);
 }
 
+static void test_a_copy_that_leaves_its_node_goes_when_its_replacement_gives_way(void **state UNUSED)
+{
+	struct alloc *original, *copy;
+	struct world *w = with_copy(make_service, "keep_original", &original, &copy);
+	struct drain_spec spec = {0};
+	struct core_drain_request req = {.spec = &spec};
+	struct strs ids = {0};
+	uint64_t index;
+
+	world_add_node(w, 7);
+	assert_int_equal(core_node_drain(w->c, copy->node->id, &req, w->now, &ids, w->a, &index, NULL), 0);
+	world_settle(w);
+	const struct alloc *next = state_alloc(core_state(w->c), copy->extra->next);
+	assert_non_null(next);
+	assert_goes_on(copy);
+	come_back(w, original, "running");
+	assert_goes_on(original);
+	assert_int_equal(next->desired, DESIRED_STOP);
+	assert_int_equal(copy->desired, DESIRED_STOP);
+	world_free(w);
+}
+
 /* ---- before it has told everything ---- */
 
 static struct node_work work_of(struct world *w, uint64_t since)
@@ -588,6 +610,7 @@ int main(void)
 	    cmocka_unit_test(test_an_original_of_an_older_version_is_stopped_where_one_of_the_new_version_runs),
 	    cmocka_unit_test(test_an_original_that_only_changes_its_number_goes_on),
 	    cmocka_unit_test(test_a_node_that_was_emptied_gets_nothing_back),
+	    cmocka_unit_test(test_a_copy_that_leaves_its_node_goes_when_its_replacement_gives_way),
 	    cmocka_unit_test(test_a_node_that_has_told_nothing_is_initializing_and_gets_no_work),
 	    cmocka_unit_test(test_it_is_not_asked_to_stop_what_was_given_up_before_it_has_told_of_it),
 	    cmocka_unit_test(test_what_it_has_not_begun_is_not_begun_before_it_has_told_what_it_has),
