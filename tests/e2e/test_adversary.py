@@ -406,7 +406,14 @@ def test_blocking_queries_that_vanish_leave_nothing_behind(cluster):
     a = cluster.one(config="limits { http_max_conns_per_client = 1000 }")
     def watchers():
         return [g["Value"] for g in a.get("/v1/metrics").json()["Gauges"] if g["Name"] == "drover.watchers"][0]
-    own = watchers()
+    def settled():  # the agent's own client waits as well, once it is there
+        looks = []
+        for _ in range(10):
+            looks.append(watchers())
+            time.sleep(0.1)
+        return looks[0] == looks[-1] and looks
+    eventually("the node is ready", lambda: [n for n in a.get("/v1/nodes").json() if n["Status"] == "ready"])
+    own = max(eventually("the agent has come to rest", settled))
     for _ in range(5):
         held = []
         for n in range(200):
